@@ -1,0 +1,201 @@
+"""Settings that hold everywhere. What depends on the place is in local, production and test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from settings import env
+
+env.read_env_file()
+
+BASE_DIR = env.BASE_DIR
+WARMUP_DATA_DIR = env.directory("WARMUP_DATA_DIR", BASE_DIR / "var")
+
+# ---- warm-ups; the unit is in the name ---------------------------------------------------------
+
+WARMUP_BROWSER_EXECUTABLE = env.executable("WARMUP_BROWSER_EXECUTABLE")
+WARMUP_BROWSER_ENDPOINT = env.endpoint("WARMUP_BROWSER_ENDPOINT")
+WARMUP_CONTEXTS_PER_WORKER = env.integer(
+    "WARMUP_CONTEXTS_PER_WORKER", 8, low=1, high=64, unit="browser contexts"
+)
+WARMUP_SLICE_SECONDS = env.integer("WARMUP_SLICE_SECONDS", 240, low=5, high=3600, unit="seconds")
+WARMUP_LEASE_SECONDS = env.integer("WARMUP_LEASE_SECONDS", 60, low=5, high=600, unit="seconds")
+WARMUP_HEARTBEAT_SECONDS = env.integer("WARMUP_HEARTBEAT_SECONDS", 10, low=1, high=120, unit="seconds")
+WARMUP_MAX_ATTEMPTS = env.integer("WARMUP_MAX_ATTEMPTS", 3, low=1, high=100, unit="attempts")
+WARMUP_STEP_TIMEOUT_SECONDS = env.integer("WARMUP_STEP_TIMEOUT_SECONDS", 30, low=1, high=120, unit="seconds")
+
+# ---- Django --------------------------------------------------------------------------------------
+
+SECRET_KEY = env.text("SECRET_KEY")
+FIELD_KEYS = env.field_keys("FIELD_KEYS")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
+DEBUG = False
+
+INSTALLED_APPS = [
+    "core",  # before django_q: its `qcluster` command takes the place of django-q2's
+    "warmup",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_q",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "settings.urls"
+WSGI_APPLICATION = "settings.wsgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": env.database("DATABASE_URL", WARMUP_DATA_DIR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = WARMUP_DATA_DIR / "static"
+
+# ---- the queue -------------------------------------------------------------------------------------
+
+Q_BROKER_URL = env.redis_url("Q_BROKER_URL")
+QCLUSTER_WORKERS = env.integer("QCLUSTER_WORKERS", 2, low=1, high=64, unit="worker processes")
+
+# What a slice may need after its deadline: a step in progress, saving states, closing a browser.
+WARMUP_CLEANUP_SECONDS = 45
+_Q_TIMEOUT = WARMUP_SLICE_SECONDS + WARMUP_STEP_TIMEOUT_SECONDS + WARMUP_CLEANUP_SECONDS + 30
+
+Q_CLUSTER: dict[str, Any] = {
+    "name": "warmup",
+    "workers": QCLUSTER_WORKERS,
+    # `retry` counts from the moment that a job is prefetched; with one prefetched job this bound gave
+    # no double delivery.
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": _Q_TIMEOUT,
+    "retry": 3 * (_Q_TIMEOUT + 3) + 60,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "recycle": 50,
+    "catch_up": False,
+    "save_limit": 250,
+    "poll": 0.5,
+    "ALT_CLUSTERS": {},
+    "label": "Queue",
+}
+if Q_BROKER_URL:
+    Q_CLUSTER["redis"] = Q_BROKER_URL
+else:
+    Q_CLUSTER["orm"] = "default"
+
+# django-q2 keeps its cluster statistics in the cache: it must be one that all processes share.
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": Q_BROKER_URL}
+        if Q_BROKER_URL
+        else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}
+    )
+}
+
+# ---- the admin -----------------------------------------------------------------------------------
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Warm-up",
+    "SITE_HEADER": "Warm-up",
+    "SITE_SYMBOL": "local_fire_department",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+# ---- logs: JSON lines in production, columns for people elsewhere -------------------------------
+
+LOG_FORMAT = "console"
+
+
+def logging_config(style: str) -> dict[str, Any]:
+    """Django's LOGGING through structlog; `style` is `json` or `console`."""
+    import structlog
+
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=24)
+    )
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "foreign_pre_chain": shared,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "root": {"handlers": ["stderr"], "level": "INFO"},
+        "loggers": {
+            "django-q": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        },
+    }
+
+
+LOGGING = logging_config(LOG_FORMAT)

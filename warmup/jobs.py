@@ -1,0 +1,82 @@
+"""What django-q2 calls, by dotted name. Arguments are ids, results are None.
+
+Each runs under `core.bridge.run`: async Playwright on the event loop of the worker's main thread, every
+ORM read and save through the bridge in its one ORM thread.
+"""
+
+from __future__ import annotations
+
+import os
+
+import structlog
+from django.conf import settings
+
+from core import browser, lifecycle
+from core.bridge import bridged, run
+from warmup import services, slices, store
+
+log = structlog.get_logger(__name__)
+
+STORE = slices.Store(
+    claim=bridged(store.claim),
+    seconds_until_work=bridged(store.seconds_until_work),
+    poll=bridged(store.poll),
+    heartbeat=bridged(store.heartbeat),
+    write_progress=bridged(store.write_progress),
+    set_plan_length=bridged(store.set_plan_length),
+    record_intent=bridged(store.record_intent),
+    save_evidence=bridged(store.save_evidence),
+    finish=bridged(store.finish),
+)
+
+
+def run_slice(task_id: int) -> None:
+    """Warm up accounts of a task in this worker, for at most a slice; then see to a successor."""
+    run(lambda: _run_slice(task_id))
+
+
+def reconcile() -> None:
+    """Make the queue agree with the database."""
+    services.reconcile()
+
+
+def browser_options() -> browser.BrowserOptions:
+    """The settings, as `core.browser` wants them."""
+    return browser.BrowserOptions(
+        executable=settings.WARMUP_BROWSER_EXECUTABLE or None,
+        endpoint=settings.WARMUP_BROWSER_ENDPOINT or None,
+        sandbox=os.geteuid() != 0,
+        marker=lifecycle.owner_marker(),
+    )
+
+
+def limits() -> slices.Limits:
+    """The settings, as a slice wants them."""
+    return slices.Limits(
+        contexts=settings.WARMUP_CONTEXTS_PER_WORKER,
+        slice_seconds=settings.WARMUP_SLICE_SECONDS,
+        lease_seconds=settings.WARMUP_LEASE_SECONDS,
+        heartbeat_seconds=settings.WARMUP_HEARTBEAT_SECONDS,
+        step_timeout_seconds=settings.WARMUP_STEP_TIMEOUT_SECONDS,
+    )
+
+
+async def _run_slice(task_id: int) -> None:
+    # A message may be late, doubled or stale: no browser is started for nothing.
+    if lifecycle.draining() or not await bridged(store.has_work)(task_id):
+        return
+    log.info("slice_started", task=task_id)
+    try:
+        async with browser.launch(browser_options()) as opened:
+            await slices.Slice(
+                task_id,
+                store=STORE,
+                open_page=opened.open_page,
+                browser_alive=lambda: opened.alive,
+                draining=lifecycle.draining,
+                limits=limits(),
+                worker=lifecycle.owner_marker(),
+            ).run()
+    finally:
+        log.info("slice_ended", task=task_id)
+    await bridged(services.after_slice)(task_id)

@@ -1,0 +1,17 @@
+"""The domain's tables: the definition (playbook), what was asked for (task), and what happened (run)."""
+
+from warmup.models.playbook import Playbook
+from warmup.models.record import Artifact, AuditEntry, DailyCount, LogLine, StepRecord
+from warmup.models.run import WarmupAccount
+from warmup.models.task import WarmupTask
+
+__all__ = [
+    "Artifact",
+    "AuditEntry",
+    "DailyCount",
+    "LogLine",
+    "Playbook",
+    "StepRecord",
+    "WarmupAccount",
+    "WarmupTask",
+]

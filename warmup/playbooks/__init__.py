@@ -1,0 +1,1 @@
+"""Playbooks: their schema, their expansion into plans, and the actions that carry the steps out."""

@@ -1,0 +1,32 @@
+"""`watch`: look at the page for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from warmup.playbooks.action import Action, ActionContext, Planned
+from warmup.playbooks.draw import Draw
+from warmup.playbooks.fields import DwellStep
+from warmup.playbooks.text import plain
+
+
+class WatchStep(DwellStep):
+    """Stay on the page for `seconds`."""
+
+    do: Literal["watch"]
+
+
+def plan(step: WatchStep, draw: Draw) -> Planned:
+    """Draws the seconds."""
+    seconds = draw.number(step.seconds)
+    return Planned(f"watch {plain(seconds)} s", {"seconds": seconds}, seconds)
+
+
+async def perform(args: Mapping[str, Any], context: ActionContext) -> str:
+    """Let the page live."""
+    await context.page.dwell(args["seconds"])
+    return ""
+
+
+ACTION = Action(WatchStep, plan, perform)

@@ -1,0 +1,327 @@
+"""One account's run: specs and a plan in, an `Outcome` out. Knows no ORM and no HTTP.
+
+What it needs of the world comes in as `Tools`; what is asked of it meanwhile, as `Signals`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from core.errors import (
+    Abandoned,
+    BrowserError,
+    BrowserLost,
+    InDoubt,
+    PageCrashed,
+    PageTimeout,
+    Parked,
+    RateLimited,
+    WarmupError,
+)
+from core.page import OpenPage, Page
+from core.types import StorageState
+from warmup.gate import Gate
+from warmup.plan import Plan, PlanStep
+from warmup.playbooks.actions import ActionContext, perform
+from warmup.playbooks.expand import expand
+from warmup.playbooks.schema import parse_playbook
+from warmup.types import Evidence, IntentAnswer, Level, LogEntry, Outcome, RunSpec, StepReport, StepResult
+
+# How long the last acts of a run may take: a probe before the state is saved, a failure's evidence.
+CLOSING_SECONDS = 5.0
+CRASH_BACKOFF_SECONDS = 5.0
+RATE_BACKOFF_SECONDS = 30.0
+RATE_BACKOFF_MAX_SECONDS = 900.0
+
+
+@dataclass(slots=True)
+class Signals:
+    """What is asked of the runs of a slice.
+
+    `pause`: give the run back at the next step boundary (dwelling is cut short). `stop`: end it now.
+    """
+
+    pause: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Tools(Protocol):
+    """What a run may do outside its page. Everything here is the slice's (`warmup.slices`)."""
+
+    open_page: OpenPage
+    step_timeout_seconds: float
+
+    def now(self) -> datetime: ...
+    def check_lease(self, spec: RunSpec) -> None:
+        """Raises `LeaseLost` when the run is no longer ours to act for."""
+
+    def report(self, step: StepReport) -> None: ...
+    def log(self, entry: LogEntry) -> None: ...
+    async def flush(self) -> None: ...
+    async def plan_made(self, spec: RunSpec, steps: int) -> None: ...
+    async def record_intent(self, spec: RunSpec, step: PlanStep) -> IntentAnswer: ...
+    async def keep(self, evidence: Evidence) -> None: ...
+
+
+class _Interrupted(Exception):
+    """The run is asked to give itself back, or to end."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.status)
+        self.outcome = outcome
+
+
+GIVEN_BACK = Outcome("PENDING", counts_as_attempt=False)
+STOPPED = Outcome("STOPPED", reason="stopped by a person")
+
+
+async def run_account(spec: RunSpec, tools: Tools, signals: Signals) -> Outcome:
+    """Walk one run from its cursor to its end.
+
+    Raises `Abandoned`, after which nothing may be written; every other failure is an `Outcome`.
+    """
+    try:
+        plan = expand(parse_playbook(spec.playbook), spec.seed)
+        await tools.plan_made(spec, len(plan))
+        await _interruptible(asyncio.sleep(spec.start_delay_seconds), signals, at_pause=True)
+        tools.check_lease(spec)
+        async with tools.open_page(spec.site, spec.account) as page:
+            return await _Walk(spec, plan, page, tools, signals).outcome()
+    except _Interrupted as asked:
+        return asked.outcome
+    except Abandoned:
+        raise
+    except WarmupError as error:
+        # Before or around the page: the context could not be made, or could not be closed.
+        return outcome_of(error, spec.attempt, place="")
+
+
+def outcome_of(error: WarmupError, attempt: int, *, place: str) -> Outcome:
+    """What an error means for the run; the docstrings of `core.errors` say the same in words."""
+    text = f"{place}: {error}" if place else str(error)
+    if isinstance(error, Parked):
+        return Outcome("PARKED", reason=error.reason, detail=text)
+    if isinstance(error, RateLimited):
+        wait = (
+            error.retry_after.total_seconds()
+            if error.retry_after
+            else RATE_BACKOFF_SECONDS * 2 ** (attempt - 1)
+        )
+        return Outcome("PENDING", reason=text, retry_after_seconds=min(wait, RATE_BACKOFF_MAX_SECONDS))
+    if isinstance(error, (BrowserLost, PageCrashed)):
+        return Outcome("PENDING", reason=text, retry_after_seconds=CRASH_BACKOFF_SECONDS * attempt)
+    return Outcome("FAILED", reason=text)
+
+
+async def _interruptible(work: Coroutine[Any, Any, Any], signals: Signals, *, at_pause: bool) -> Any:
+    """Await `work`, cut short by a stop, and by a pause too if `at_pause`."""
+    if signals.stop.is_set() or (at_pause and signals.pause.is_set()):
+        work.close()
+        raise _Interrupted(STOPPED if signals.stop.is_set() else GIVEN_BACK)
+    events = [signals.stop, *([signals.pause] if at_pause else [])]
+    task = asyncio.ensure_future(work)
+    waiters = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait([task, *waiters], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise _Interrupted(STOPPED if signals.stop.is_set() else GIVEN_BACK)
+    finally:
+        for pending in (task, *waiters):
+            pending.cancel()
+        # Nothing outlives the run: also what was just cancelled is awaited.
+        await asyncio.gather(task, *waiters, return_exceptions=True)
+
+
+class _Walk:
+    """The passage through one open page."""
+
+    def __init__(self, spec: RunSpec, plan: Plan, page: Page, tools: Tools, signals: Signals) -> None:
+        self.spec, self.plan, self.page, self.tools, self.signals = spec, plan, page, tools, signals
+        self.gate = Gate(page, spec.site, spec.account, tools.step_timeout_seconds)
+        self.place = "log-in"
+        self.secret_step = False
+        self.events_seen = 0
+
+    async def outcome(self) -> Outcome:
+        """Walk, and turn what happened into an outcome, with its evidence and the state to save."""
+        try:
+            await self._walk()
+        except _Interrupted as asked:
+            return await self._with_state(asked.outcome)
+        except Abandoned:
+            raise
+        except WarmupError as error:
+            outcome = outcome_of(error, self.spec.attempt, place=self.place)
+            self._log(
+                "WARNING" if outcome.status == "PARKED" else "ERROR",
+                "run_failed",
+                outcome.detail or outcome.reason,
+            )
+            await self._keep_evidence(error)
+            return self._marked(outcome)
+        self.place = "the end"
+        return await self._with_state(Outcome("COMPLETED"))
+
+    async def _walk(self) -> None:
+        start = self.spec.cursor
+        self._log("INFO", "run_started", f"attempt {self.spec.attempt}, step {start} of {len(self.plan)}")
+        await _interruptible(self.gate.enter(), self.signals, at_pause=True)
+        if self.gate.logged_in_now:
+            self._log("INFO", "logged_in")
+        if start and self.spec.resume_url and start < len(self.plan):
+            self.place = "resume"
+            await self.page.goto(self.spec.resume_url, timeout=self.tools.step_timeout_seconds)
+        for step in self.plan[start:]:
+            if self.signals.pause.is_set() or self.signals.stop.is_set():
+                raise _Interrupted(STOPPED if self.signals.stop.is_set() else GIVEN_BACK)
+            self.tools.check_lease(self.spec)
+            await self._step(step)
+
+    async def _step(self, step: PlanStep) -> None:
+        self.place = f"{step.place} {step.label}"
+        self.secret_step = bool(step.args.get("secret"))
+        started = self.tools.now()
+        if step.effect != "repeatable":
+            settled = await self._before_once(step)
+            if settled is not None:
+                self._report(step, settled[0], started, settled[1])
+                return
+        timeout = step.timeout_seconds or self.tools.step_timeout_seconds
+        try:
+            detail = await _interruptible(
+                self._act(step, timeout), self.signals, at_pause=step.dwell_seconds > 0
+            )
+            await self.gate.check_after(step)
+        except Abandoned:
+            raise
+        except WarmupError as error:
+            cause = await self._why(error)
+            # An intent whose act may have happened stays an intent: a person, or the `done` probe, tells.
+            if not (step.effect != "repeatable" and isinstance(error, (BrowserLost, PageCrashed))):
+                self._report(step, "FAILED", started, str(cause))
+            raise cause from error
+        self._report(step, "DONE", started, detail)
+        if step.effect != "repeatable":
+            await self.tools.flush()
+
+    async def _act(self, step: PlanStep, timeout: float) -> str:
+        """The step itself, under our own deadline whatever the action does."""
+
+        async def keep_screenshot(name: str, png: bytes) -> None:
+            await self._keep(step.index, "screenshot", name, png)
+
+        if step.do == "open" and self.gate.just_opened(self.spec.site.url(str(step.args.get("path", "")))):
+            return "was open already"
+        context = ActionContext(self.page, self.spec.site, timeout, keep_screenshot)
+        try:
+            # A second more than the page's own deadlines, which give the better message.
+            async with asyncio.timeout(step.dwell_seconds + timeout + 1.0):
+                return await perform(step, context)
+        except TimeoutError:
+            raise PageTimeout(f"not done after {step.dwell_seconds + timeout:g} s") from None
+
+    async def _before_once(self, step: PlanStep) -> tuple[StepResult, str] | None:
+        """Settle a doubt about the step, then make its intent durable. None: act."""
+        if self.spec.in_doubt and step.index == self.spec.cursor:
+            if step.effect == "ask" or not step.done:
+                raise InDoubt("it was begun before, and nothing tells whether it happened")
+            if await self.page.is_visible(step.done, timeout=self.tools.step_timeout_seconds):
+                return "DONE", "had happened already, by its probe"
+        await self.tools.flush()
+        if await self.tools.record_intent(self.spec, step) == "limit_reached":
+            return "SKIPPED", f"the daily limit of '{step.counts_as}' is reached"
+        self.tools.check_lease(self.spec)
+        return None
+
+    async def _why(self, error: WarmupError) -> WarmupError:
+        """The reason behind a failed step: a challenge or a log-out explains it better."""
+        if isinstance(error, (Parked, BrowserLost, PageCrashed, RateLimited)):
+            return error
+        try:
+            await self.gate.check(timeout=CLOSING_SECONDS)
+        except Parked as parked:
+            return parked
+        except BrowserError as failure:
+            self._log("DEBUG", "page_check_failed", str(failure))
+        return error
+
+    async def _with_state(self, outcome: Outcome) -> Outcome:
+        """The outcome, with the storage state to save if the account is still logged in."""
+        state: StorageState | None = None
+        try:
+            if await self.gate.still_logged_in(CLOSING_SECONDS if outcome.status != "COMPLETED" else None):
+                state = await self.page.storage_state(timeout=self.tools.step_timeout_seconds)
+        except Parked as parked:
+            if outcome.status == "COMPLETED":
+                await self._keep_evidence(parked)
+                return self._marked(outcome_of(parked, self.spec.attempt, place=self.place))
+        except BrowserError as error:
+            self._log("WARNING", "state_not_saved", str(error))
+        else:
+            if state is None and outcome.status == "COMPLETED":
+                self._log("WARNING", "state_not_saved", "the logged-in probe does not pass any more")
+        return self._marked(outcome, state)
+
+    def _marked(self, outcome: Outcome, state: StorageState | None = None) -> Outcome:
+        self._log_page_events()
+        self._log("INFO", "run_ended", f"{outcome.status} {outcome.reason}".strip())
+        return Outcome(
+            outcome.status,
+            outcome.reason,
+            outcome.detail,
+            outcome.retry_after_seconds,
+            outcome.counts_as_attempt,
+            state,
+            self.gate.logged_in_now,
+        )
+
+    async def _keep_evidence(self, error: WarmupError) -> None:
+        """Screenshot and HTML of the page as it failed; none of a step that types a secret."""
+        if self.secret_step or isinstance(error, (BrowserLost, PageCrashed)):
+            return
+        index = self.spec.cursor
+        try:
+            png = await self.page.screenshot(timeout=CLOSING_SECONDS)
+            await self._keep(index, "screenshot", f"failure at {self.place}", png)
+            html = await self.page.html(timeout=CLOSING_SECONDS)
+            await self._keep(index, "html", f"failure at {self.place}", html.encode("utf-8", "replace"))
+        except BrowserError as failure:
+            self._log("WARNING", "evidence_not_taken", str(failure))
+
+    def _keep(self, step: int, kind: Any, name: str, content: bytes) -> Awaitable[None]:
+        return self.tools.keep(Evidence(self.spec.lease, self.spec.attempt, step, kind, name, content))
+
+    def _report(self, step: PlanStep, result: StepResult, started: datetime, detail: str) -> None:
+        self.tools.report(
+            StepReport(
+                self.spec.lease,
+                self.spec.attempt,
+                step.index,
+                step.place,
+                step.do,
+                step.label,
+                result,
+                started,
+                self.tools.now(),
+                detail,
+                self.page.url,
+            )
+        )
+        self._log_page_events()
+        if result == "DONE":
+            self._log("DEBUG", "step_done", f"{step.index} {step.label} {detail}".rstrip())
+        else:
+            self._log("WARNING", f"step_{result.lower()}", f"{step.index} {step.label}: {detail}")
+
+    def _log_page_events(self) -> None:
+        for event in self.page.events[self.events_seen :]:
+            self._log("DEBUG" if event.kind == "console" else "INFO", f"page_{event.kind}", event.text)
+        self.events_seen = len(self.page.events)
+
+    def _log(self, level: Level, event: str, text: str = "") -> None:
+        self.tools.log(LogEntry(self.spec.lease, self.tools.now(), level, event, text))

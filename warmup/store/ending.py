@@ -1,0 +1,107 @@
+"""How a run's turn ends: its status, its state, its account's health, its task's status."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+
+from core.models import Account, SessionState
+from core.text import one_line
+from warmup.models import LogLine, WarmupAccount, WarmupTask
+from warmup.states import RunStatus, derive_task_status
+from warmup.store.leases import database_now, held, lock_task
+from warmup.types import Lease, Outcome
+
+FREE: dict[str, object] = {"lease_token": None, "lease_until": None, "worker": ""}
+
+
+def finish(lease: Lease, outcome: Outcome) -> bool:
+    """End a run's turn: status, reason, state, health, and the task's status. False: the lease is lost."""
+    task_id = WarmupAccount.objects.filter(pk=lease.run_id).values_list("task_id", flat=True).first()
+    if task_id is None:
+        return False
+    with transaction.atomic():
+        lock_task(task_id)
+        run = WarmupAccount.objects.active().filter(held(lease)).select_for_update(no_key=True).first()
+        if run is None:
+            return False
+        now = database_now()
+        end_run(run, outcome, now)
+        settle_task(task_id, now)
+    return True
+
+
+def end_run(run: WarmupAccount, outcome: Outcome, now: datetime) -> None:
+    """Move a RUNNING run on as its outcome says; the caller holds its lock."""
+    status, changes = outcome.status, dict(FREE)
+    changes["reason"] = one_line(outcome.reason, 500)
+    changes["detail"] = one_line(outcome.detail, 500)
+    if status == RunStatus.PENDING and not outcome.counts_as_attempt:
+        changes["attempt"] = F("attempt") - 1
+    elif status == RunStatus.PENDING and run.attempt - run.attempt_base >= settings.WARMUP_MAX_ATTEMPTS:
+        status = "FAILED"
+    elif status == RunStatus.PENDING:
+        changes["available_at"] = now + timedelta(seconds=outcome.retry_after_seconds)
+    WarmupAccount.objects.filter(pk=run.pk).transition(status, now=now, **changes)
+    if outcome.storage_state is not None:
+        SessionState.save_version(run.account_id, outcome.storage_state)
+    health: dict[str, object] = {}
+    if outcome.logged_in_now:
+        health["last_login_at"] = now
+    if status == RunStatus.COMPLETED:
+        health |= {"last_warmup_at": now, "failures_in_a_row": 0}
+    elif status == RunStatus.FAILED:
+        health["failures_in_a_row"] = F("failures_in_a_row") + 1
+    if health:
+        Account.objects.filter(pk=run.account_id).update(**health)
+
+
+def settle_task(task_id: int, now: datetime) -> None:
+    """Give a task the final status that its runs mean, once none is live. The caller holds its lock."""
+    task = WarmupTask.objects.active().filter(pk=task_id).first()
+    if task is None:
+        return
+    runs = WarmupAccount.objects.filter(task_id=task_id)
+    status = derive_task_status(runs.counts(), stop_requested=task.stop_requested_at is not None)
+    if status is not None:
+        WarmupTask.objects.filter(pk=task_id).transition(status, now=now)
+
+
+def expire(task_id: int) -> int:
+    """Take back the runs of a task whose owners have not renewed their leases; returns how many.
+
+    Back to the queue, to FAILED when the attempts are used up, or to STOPPED when a stop is pending.
+    """
+    with transaction.atomic():
+        task = lock_task(task_id)
+        if task is None:
+            return 0
+        now = database_now()
+        gone = list(
+            WarmupAccount.objects.expired(now)
+            .filter(task_id=task_id)
+            .order_by("pk")
+            .select_for_update(no_key=True)
+        )
+        for run in gone:
+            if task.stop_requested_at is not None:
+                outcome = Outcome("STOPPED", reason="stopped; the worker was gone")
+            else:
+                outcome = Outcome(
+                    "PENDING", reason=f"attempt {run.attempt}: the worker {run.worker} was lost"
+                )
+            end_run(run, outcome, now)
+            LogLine.objects.create(
+                task_id=task_id,
+                run_id=run.pk,
+                at=now,
+                level="WARNING",
+                event="lease_expired",
+                text=outcome.reason,
+            )
+        if gone:
+            settle_task(task_id, now)
+    return len(gone)
