@@ -12,6 +12,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from core import secrets
+from core.errors import SecretUnreadable
 from core.types import AccountSpec, LoggedInProbe, LogInForm, ProxySpec, SiteSpec, StorageState, Target
 
 
@@ -108,6 +109,9 @@ class Account(models.Model):
     last_warmup_at = models.DateTimeField(_("last warm-up"), null=True, blank=True, editable=False)
     last_login_at = models.DateTimeField(_("last log-in"), null=True, blank=True, editable=False)
     failures_in_a_row = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    # SHA-256 of the storage state that was last loaded from a file: the same file loaded again must not
+    # put an old state over the ones that runs have saved since.
+    loaded_state_digest = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -192,5 +196,5 @@ class SessionState(models.Model):
         """The state in the clear; raises `SecretUnreadable`."""
         state: Any = secrets.decrypt_json(self.sealed)
         if not isinstance(state, dict):
-            raise secrets.SecretUnreadable("a saved state is damaged: it holds no object")
+            raise SecretUnreadable("a saved state is damaged: it holds no object")
         return state

@@ -56,7 +56,7 @@ def decrypt_json(token: bytes) -> Any:
         raise SecretUnreadable("a stored secret is damaged: it opened, but holds no JSON") from None
 
 
-class SealedField(models.BinaryField):
+class SealedField(models.BinaryField):  # type: ignore[type-arg]  # generic in the stubs only
     """A column of Fernet tokens. Its Python value is the *token*: open it with `decrypt`/`decrypt_json`.
 
     Opening is explicit, so that a secret is in the clear only where somebody asked for it.
@@ -73,7 +73,7 @@ class SealedField(models.BinaryField):
         kwargs.pop("editable", None)
         return name, path, args, kwargs
 
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> bytes | None:
+    def from_db_value(self, value: Any, *_: Any) -> bytes | None:
         """Always `bytes`: SQLite gives them, PostgreSQL a memoryview."""
         return None if value is None else bytes(value)
 

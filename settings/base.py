@@ -23,6 +23,8 @@ WARMUP_LEASE_SECONDS = env.integer("WARMUP_LEASE_SECONDS", 60, low=5, high=600, 
 WARMUP_HEARTBEAT_SECONDS = env.integer("WARMUP_HEARTBEAT_SECONDS", 10, low=1, high=120, unit="seconds")
 WARMUP_MAX_ATTEMPTS = env.integer("WARMUP_MAX_ATTEMPTS", 3, low=1, high=100, unit="attempts")
 WARMUP_STEP_TIMEOUT_SECONDS = env.integer("WARMUP_STEP_TIMEOUT_SECONDS", 30, low=1, high=120, unit="seconds")
+# Accept that Chromium runs without its sandbox, as it must for root.
+WARMUP_ALLOW_ROOT = env.boolean("WARMUP_ALLOW_ROOT", False)
 
 # ---- Django --------------------------------------------------------------------------------------
 
@@ -32,8 +34,8 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 DEBUG = False
 
 INSTALLED_APPS = [
-    "core",  # before django_q: its `qcluster` command takes the place of django-q2's
-    "warmup",
+    "core",
+    "warmup",  # before django_q: its `qcluster` command takes the place of django-q2's
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -156,7 +158,7 @@ def logging_config(style: str) -> dict[str, Any]:
     """Django's LOGGING through structlog; `style` is `json` or `console`."""
     import structlog
 
-    shared = [
+    shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -174,7 +176,7 @@ def logging_config(style: str) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    renderer = (
+    renderer: Any = (
         structlog.processors.JSONRenderer()
         if style == "json"
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=24)

@@ -77,9 +77,8 @@ def directory(name: str, default: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise bad(
-            name, f"'{path}' cannot be made ({error.strerror})", "Name a directory that can be written to"
-        )
+        problem = f"'{path}' cannot be made ({error.strerror})"
+        raise bad(name, problem, "Name a directory that can be written to") from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise bad(name, f"'{path}' cannot be written to", "Name a directory that can be written to")
     return path
@@ -91,6 +90,9 @@ def _checked(name: str, parse: Callable[[], T], fix: str) -> T:
     except (ValueError, KeyError, ImproperlyConfigured) as error:
         raise bad(name, f"cannot be read ({error})", fix) from None
 
+
+MAKE_FIELD_KEY = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
+MAKE_SECRET_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
 
 SQLITE_OPTIONS = {
     # Measured with four writer processes: without each of the three, "database is locked" or writes
@@ -172,7 +174,6 @@ def field_keys(name: str) -> list[str]:
         _checked(
             name,
             lambda key=key: Fernet(key),  # type: ignore[misc]
-            f"Key {position} is no Fernet key: make one with "
-            "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+            f"Key {position} is no Fernet key: make one with {MAKE_FIELD_KEY}",
         )
     return keys

@@ -9,14 +9,14 @@ from settings.base import ALLOWED_HOSTS, FIELD_KEYS, SECRET_KEY, logging_config
 if len(SECRET_KEY) < 50:
     raise env.bad(
         "SECRET_KEY",
-        "it is missing or shorter than 50 characters" if len(SECRET_KEY) < 50 else "",
-        "Make one with python -c 'from django.core.management.utils import get_random_secret_key as k; print(k())'",
+        "it is missing or shorter than 50 characters",
+        f"Make one with {env.MAKE_SECRET_KEY}",
     )
 if not FIELD_KEYS:
     raise env.bad(
         "FIELD_KEYS",
-        "it is missing: secrets could not be encrypted",
-        "Make a key with python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+        "it is missing, so that secrets could not be encrypted",
+        f"Make a key with {env.MAKE_FIELD_KEY}",
     )
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     raise env.bad(

@@ -11,8 +11,9 @@ os.environ.setdefault("WARMUP_DATA_DIR", str(Path(tempfile.gettempdir()) / f"war
 from settings.base import *  # noqa: F403
 from settings.base import DATABASES, TEMPLATES, WARMUP_DATA_DIR
 
-SECRET_KEY = "tests-only-" + "k" * 50  # noqa: S105
+SECRET_KEY = "tests-only-" + "k" * 50
 FIELD_KEYS = ["dGVzdHMtb25seS1rZXktdGVzdHMtb25seS1rZXktMDA="]
+WARMUP_ALLOW_ROOT = True
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 

@@ -29,7 +29,7 @@ class Gate:
         self._fresh_url: str | None = None
 
     async def enter(self) -> None:
-        """Make sure that the account is logged in; log in where the site has a form and the account a password."""
+        """Make sure that the account is logged in; where it is not, log in if that is possible."""
         probe = self.site.logged_in
         if probe is None:
             return

@@ -37,14 +37,29 @@ def progress(task_ids: list[int]) -> dict[int, float]:
 
 def task_summary(task: WarmupTask) -> dict[str, Any]:
     """A task without its accounts."""
+    return _summary(task, progress([task.pk])[task.pk], task.runs.counts())
+
+
+def all_tasks() -> list[dict[str, Any]]:
+    """Every task without its accounts, newest first, in two queries."""
+    tasks = list(WarmupTask.objects.all())
+    done = progress([task.pk for task in tasks])
+    counts: dict[int, dict[str, int]] = {task.pk: dict.fromkeys(RunStatus.values, 0) for task in tasks}
+    rows = WarmupAccount.objects.order_by().values_list("task_id", "status").annotate(n=Count("pk"))
+    for task_id, status, n in rows:
+        counts[task_id][status] = n
+    return [_summary(task, done[task.pk], counts[task.pk]) for task in tasks]
+
+
+def _summary(task: WarmupTask, done: float, counts: Mapping[str, int]) -> dict[str, Any]:
     return {
         "id": task.pk,
         "name": task.name,
         "status": str(task.status),
-        "progress": progress([task.pk])[task.pk],
+        "progress": done,
         "started_at": _iso(task.started_at),
         "completed_at": _iso(task.completed_at),
-        "counts": task.runs.counts(),
+        "counts": dict(counts),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from django.conf import settings
 from django.db import transaction
@@ -30,7 +30,7 @@ INSERT_BATCH = 1000
 WAKE_AGAIN_SECONDS = 20
 
 # What makes a run start from its first step again; its history stays.
-AFRESH: dict[str, object] = {
+AFRESH: dict[str, Any] = {
     "attempt_base": F("attempt"),
     "cursor": 0,
     "resume_url": "",

@@ -31,7 +31,7 @@ class Playbook(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Add the version; raises `WarmupError` for one that is already saved."""
-        if self.pk is not None:
+        if not self._state.adding:
             raise WarmupError(f"playbook {self} is a saved version and never changes: save a new version")
         super().save(*args, **kwargs)
 

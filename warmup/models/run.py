@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import ClassVar
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, Exists, OuterRef, Q
@@ -34,7 +35,7 @@ class WarmupAccountQuerySet(StatusQuerySet["WarmupAccount"]):
         """Held by a worker that has not renewed its lease."""
         return self.active().filter(lease_until__lte=now)
 
-    def held(self, token: object) -> WarmupAccountQuerySet:
+    def held(self, token: UUID) -> WarmupAccountQuerySet:
         """The fence: only what this lease still owns."""
         return self.active().filter(lease_token=token)
 
@@ -83,7 +84,9 @@ class WarmupAccount(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["task", "account"], name="run_once_per_task"),
             models.UniqueConstraint(
-                fields=["account"], condition=Q(status__in=sorted(RUN_ACTIVE)), name="run_one_active_per_account"
+                fields=["account"],
+                condition=Q(status__in=sorted(RUN_ACTIVE)),
+                name="run_one_active_per_account",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=sorted(RUN_FINAL), completed_at__isnull=False)
@@ -91,7 +94,9 @@ class WarmupAccount(models.Model):
                 name="run_completed_at_exactly_when_final",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=sorted(RUN_ACTIVE), lease_token__isnull=False, lease_until__isnull=False)
+                condition=Q(
+                    status__in=sorted(RUN_ACTIVE), lease_token__isnull=False, lease_until__isnull=False
+                )
                 | (~Q(status__in=sorted(RUN_ACTIVE)) & Q(lease_token__isnull=True, lease_until__isnull=True)),
                 name="run_lease_exactly_when_running",
             ),
@@ -99,7 +104,9 @@ class WarmupAccount(models.Model):
         ]
         indexes = [
             models.Index(fields=["task", "status", "id"], name="run_by_task_and_status"),
-            models.Index(fields=["lease_until"], condition=Q(status__in=sorted(RUN_ACTIVE)), name="run_lease_until"),
+            models.Index(
+                fields=["lease_until"], condition=Q(status__in=sorted(RUN_ACTIVE)), name="run_lease_until"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,9 @@ from warmup.playbooks.faults import MAX_DEPTH, Loc, place_of
 
 _YAML_CORE = "tag:yaml.org,2002:"
 _YAML_SCALARS = frozenset(_YAML_CORE + name for name in ("str", "int", "float", "bool", "null"))
-_QUOTED = re.compile(r"""(['"])[^'"]{2,}\1""")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+# What YAML does not allow; one regular expression for both of PyYAML's parsers, which differ.
+_NOT_YAML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 def read_document(text: str, *, source: str = "") -> tuple[Any, list[str]]:
@@ -46,14 +49,18 @@ def _unreadable(source: str, what: str, line: int = 0, column: int = 0) -> Inval
 # ---- JSON -----------------------------------------------------------------------------------------
 
 
+# The objects that hold a key twice, by their id. They are kept, as the id of a lost one is used again.
+_Repeated = dict[int, tuple[object, list[str]]]
+
+
 def _read_json(text: str, source: str) -> tuple[Any, list[str]]:
-    repeated: dict[int, list[str]] = {}
+    repeated: _Repeated = {}
 
     def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
-            keys = [key for key, _ in pairs]
-            repeated[id(result)] = [key for key in result if keys.count(key) > 1]
+            counts = Counter(key for key, _ in pairs)
+            repeated[id(result)] = (result, [key for key in result if counts[key] > 1])
         return result
 
     try:
@@ -68,12 +75,12 @@ def _read_json(text: str, source: str) -> tuple[Any, list[str]]:
     return data, list(_json_duplicates(data, (), repeated)) if repeated else []
 
 
-def _json_duplicates(data: object, loc: Loc, repeated: dict[int, list[str]]) -> Iterator[str]:
-    """A fault for each of the `repeated` keys, which are kept by the id of their object."""
+def _json_duplicates(data: object, loc: Loc, repeated: _Repeated) -> Iterator[str]:
+    """A fault for each key that an object holds twice."""
     if len(loc) > MAX_DEPTH:
         return  # refused by whoever checks the data
     if isinstance(data, dict):
-        for key in repeated.get(id(data), ()):
+        for key in repeated.get(id(data), (None, []))[1]:
             yield _duplicate((*loc, key))
         children: Any = data.items()
     else:
@@ -111,7 +118,7 @@ class _Refused(Exception):
 
 
 def _read_yaml(text: str, source: str) -> tuple[Any, list[str]]:
-    if found := yaml.reader.Reader.NON_PRINTABLE.search(text):
+    if found := _NOT_YAML.search(text):
         before = text[: found.start()]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise _unreadable(source, "not valid YAML: a character that it does not allow", line, column)
@@ -123,9 +130,12 @@ def _read_yaml(text: str, source: str) -> tuple[Any, list[str]]:
         raise _unreadable(source, f"not valid YAML: {refused}", mark.line + 1, mark.column + 1) from None
     except yaml.MarkedYAMLError as error:
         # The text in quotes may be part of a password that should itself stand in quotes.
-        problem = _QUOTED.sub("...", error.problem or "cannot be read")
-        mark = error.problem_mark or error.context_mark
-        raise _unreadable(source, f"not valid YAML: {problem}", mark.line + 1, mark.column + 1) from None
+        problem = _QUOTED.sub(
+            lambda match: match[0] if len(match[0]) == 3 else "...", error.problem or "cannot be read"
+        )
+        mark = error.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise _unreadable(source, f"not valid YAML: {problem}", line, column) from None
 
 
 class _YamlBuilder:

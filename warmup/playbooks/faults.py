@@ -14,9 +14,9 @@ from warmup.playbooks.text import UNCLEAN, did_you_mean, hint, plain, quoted, sh
 Loc = tuple[int | str, ...]
 
 # Tags of the unions that are told apart by the kind of their value, and what is wanted there. Pydantic
-# puts a tag into the place of an error; `_cleaned` takes it out again.
-NUMBER, WHOLE, TEXT, SELECTION = "(number)", "(whole number)", "(text)", "(selection)"
-RANGE, ONE_OF, LISTED = "(range)", "(one of)", "(list)"
+# puts a tag into the place of an error; `_cleaned` takes it out again. NUL keeps tags apart from keys.
+NUMBER, WHOLE, TEXT, SELECTION = "\0number", "\0whole", "\0text", "\0selection"
+RANGE, ONE_OF, LISTED = "\0range", "\0one_of", "\0list"
 _WANTED = {
     NUMBER: 'a number or a range {"min", "max"}',
     WHOLE: 'a whole number or a range {"min", "max"}',
@@ -104,7 +104,8 @@ def _read(details: ErrorDetails, model: type[BaseModel]) -> tuple[Loc, str]:
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return (*_cleaned(loc), "do"), _action_message(details)
     if kind == "extra_forbidden":
-        return _cleaned(loc), f"unknown key{hint(str(loc[-1]), _fields_at(model, loc[:-1]))}"
+        unknown = str(loc[-1])
+        return (*_cleaned(loc[:-1]), unknown), f"unknown key{hint(unknown, _fields_at(model, loc[:-1]))}"
     return _cleaned(loc), _message(details)
 
 

@@ -77,13 +77,16 @@ class Listed:
 # ---- texts ----------------------------------------------------------------------------------------
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Refuses what no database and no UTF-8 can hold."""
     if UNCLEAN.search(text):
         raise fault(UNCLEAN_TEXT)
     return text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Refuses what is no clean, visible single line."""
+    clean(text)
     if not text.strip():
         raise fault("must not be empty")
     if _CONTROL.search(text):
@@ -91,17 +94,17 @@ def _one_line(text: str) -> str:
     return text
 
 
-CleanText = Annotated[str, AfterValidator(_clean)]
-Name = Annotated[CleanText, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_one_line)]
-CounterName = Annotated[CleanText, Field(min_length=1, max_length=MAX_COUNTER), AfterValidator(_one_line)]
-Selector = Annotated[CleanText, Field(min_length=1, max_length=MAX_SELECTOR), AfterValidator(_one_line)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(one_line)]
+CounterName = Annotated[str, Field(min_length=1, max_length=MAX_COUNTER), AfterValidator(one_line)]
+Selector = Annotated[str, Field(min_length=1, max_length=MAX_SELECTOR), AfterValidator(one_line)]
+TypedText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(clean)]
 
 
 class OneOf(StrictModel):
     """One of these texts, drawn for each run."""
 
     one_of: Annotated[
-        tuple[Annotated[CleanText, Field(max_length=MAX_TEXT)], ...],
+        tuple[TypedText, ...],
         Listed(1, MAX_OPTIONS),
         Field(repr=False),
     ]
@@ -113,7 +116,7 @@ def _text_tag(value: object) -> str:
 
 # A text, or one of several.
 Text = Annotated[
-    Annotated[CleanText, Field(max_length=MAX_TEXT), Tag(TEXT)] | Annotated[OneOf, Tag(ONE_OF)],
+    Annotated[TypedText, Tag(TEXT)] | Annotated[OneOf, Tag(ONE_OF)],
     Discriminator(_text_tag),
 ]
 
@@ -157,7 +160,11 @@ def _not_zero(pixels: int) -> int:
     return pixels
 
 
-_PixelsNumber = Annotated[int, Field(ge=-MAX_PIXELS, le=MAX_PIXELS), AfterValidator(_not_zero)]
+_PixelsNumber = Annotated[
+    int,
+    Field(ge=-MAX_PIXELS, le=MAX_PIXELS, json_schema_extra={"not": {"const": 0}}),
+    AfterValidator(_not_zero),
+]
 
 
 class PixelsRange(Range):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"\A{_LABEL}(\.{_LABEL})*\Z")
 _WILDCARD = re.compile(rf"\A\*(\.{_LABEL}){{2,}}\Z")
-_MAX_HOST = 253  # characters, RFC 1035
+MAX_HOST = 253  # characters, RFC 1035
 
 
 def host_of(url: str) -> str | None:
@@ -36,10 +36,10 @@ def is_host(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return len(text) <= _MAX_HOST and bool(_HOST_NAME.match(text))
+        return bool(_HOST_NAME.match(text))
     return True
 
 
 def is_wildcard(text: str) -> bool:
     """Whether `text` is `*.` and a lower-case domain of at least two labels."""
-    return len(text) <= _MAX_HOST and bool(_WILDCARD.match(text))
+    return bool(_WILDCARD.match(text))

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union
 
 from pydantic import Field, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from core.errors import InvalidInput
 from warmup.playbooks.actions import ACTIONS
@@ -44,8 +45,9 @@ else:  # the actions are known by looking into their folder
 
 
 class PlaybookSpec(StrictModel):
-    """A validated playbook. Made by `parse_playbook`, which also keeps the bounds on its size."""
+    """What one run does, step by step."""
 
+    # Made by `parse_playbook`, which also keeps the bounds on the number of steps.
     name: Name
     steps: Annotated[tuple[Step, ...], Listed(1)]
 
@@ -96,6 +98,14 @@ def check_playbook(data: object, *, place: str = "") -> tuple[PlaybookSpec | Non
     return (None if faults else spec), faults
 
 
+class _UntitledFields(GenerateJsonSchema):
+    """Without a title for each field that only says its name again."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+
 def playbook_json_schema() -> dict[str, Any]:
     """The schema of a playbook, as JSON Schema (draft 2020-12)."""
     return json_schema_of(PlaybookSpec, "Playbook")
@@ -103,12 +113,8 @@ def playbook_json_schema() -> dict[str, Any]:
 
 def json_schema_of(model: type[StrictModel], title: str) -> dict[str, Any]:
     """The JSON Schema of a model, under `title`."""
-    schema = model.model_json_schema()
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": title,
-    }
+    schema = model.model_json_schema(schema_generator=_UntitledFields)
+    return {"$schema": _UntitledFields.schema_dialect, **schema, "title": title}
 
 
 def write_json(schema: dict[str, Any]) -> None:

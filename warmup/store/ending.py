@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -15,7 +16,7 @@ from warmup.states import RunStatus, derive_task_status
 from warmup.store.leases import database_now, held, lock_task
 from warmup.types import Lease, Outcome
 
-FREE: dict[str, object] = {"lease_token": None, "lease_until": None, "worker": ""}
+FREE: dict[str, Any] = {"lease_token": None, "lease_until": None, "worker": ""}
 
 
 def finish(lease: Lease, outcome: Outcome) -> bool:
@@ -36,7 +37,7 @@ def finish(lease: Lease, outcome: Outcome) -> bool:
 
 def end_run(run: WarmupAccount, outcome: Outcome, now: datetime) -> None:
     """Move a RUNNING run on as its outcome says; the caller holds its lock."""
-    status, changes = outcome.status, dict(FREE)
+    status, changes = outcome.status, dict[str, Any](FREE)
     changes["reason"] = one_line(outcome.reason, 500)
     changes["detail"] = one_line(outcome.detail, 500)
     if status == RunStatus.PENDING and not outcome.counts_as_attempt:

@@ -63,8 +63,11 @@ def _use_up(run: WarmupAccount, name: str, now: datetime) -> bool:
 
 
 def write_progress(steps: Sequence[StepReport], lines: Sequence[LogEntry]) -> frozenset[int]:
-    """Save what a slice's runs reported, in bulk; returns the runs that are lost (nothing of theirs is saved)."""
-    leases = list({item.lease for item in (*steps, *lines)})
+    """Save what a slice's runs reported, in bulk.
+
+    Returns the runs that are lost: nothing of theirs is saved.
+    """
+    leases = list({step.lease for step in steps} | {line.lease for line in lines})
     with transaction.atomic():
         mine = owned(leases)
         _write_steps([step for step in steps if step.lease.run_id in mine])

@@ -1,0 +1,226 @@
+"""The processes and the temporary directory of a launch: found, watched, killed, swept up.
+
+The driver is a child of ours and stays in our process group; Chromium is a session of its own, a
+child of the driver. Both carry two environment variables: `WARMUP_OWNER`, which says whose they are,
+and a `TMPDIR` of their own, which says of which launch. Chromium's children carry neither, so they
+are killed as a group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import psutil
+
+OWNER_VARIABLE = "WARMUP_OWNER"
+_DIRECTORY_PREFIX = "warmup-browser-"
+_OWNER_FILE = "owner"
+# Statuses in which a process answers nobody.
+_STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+
+
+def owner_marker(pid: int | None = None) -> str:
+    """`host:pid:starttime` of a process (this one), which no other process ever has."""
+    pid = os.getpid() if pid is None else pid
+    return f"{socket.gethostname()}:{pid}:{_start_time(pid)}"
+
+
+def owner_is_gone(marker: str) -> bool:
+    """Whether `marker` names a process of this host that no longer lives; False when in doubt."""
+    host, _, rest = marker.rpartition(":")[0].rpartition(":")
+    if host != socket.gethostname() or not rest.isdigit():
+        return False
+    try:
+        return owner_marker(int(rest)) != marker
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
+def _start_time(pid: int) -> int:
+    """When the process started, in clock ticks since boot: no clock change moves it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        # Gone, or not Linux.
+        return int(psutil.Process(pid).create_time())
+    # The name in parentheses may hold spaces; starttime is field 22, and 20th after the name.
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def make_directory(marker: str) -> Path:
+    """A temporary directory for one launch, which names its owner."""
+    directory = Path(tempfile.mkdtemp(prefix=_DIRECTORY_PREFIX))
+    (directory / _OWNER_FILE).write_text(marker)
+    return directory
+
+
+class Processes:
+    """The driver and the browser of one launch.
+
+    `on_exit` is called with what died, on the event loop, as soon as the kernel knows.
+    """
+
+    def __init__(self, directory: Path, on_exit: Callable[[str], None]) -> None:
+        self._directory = directory
+        self._on_exit = on_exit
+        self._tracked: list[psutil.Process] = []
+        # Those without which nothing goes on: not the crash handler, not Chromium's children.
+        self._vital: list[psutil.Process] = []
+        self._watched: set[int] = set()
+
+    def track(self) -> None:
+        """Find the processes that were started and watch them until `forget`."""
+        with contextlib.suppress(psutil.Error):
+            self._tracked = list(self._marked(psutil.Process().children(recursive=True)))
+        self._vital = [process for process in self._tracked if _is_vital(process)]
+        for process in self._vital:
+            self._watch(process.pid, f"{'the driver' if _is_driver(process) else 'the browser'} died")
+
+    def forget(self) -> None:
+        """Stop watching."""
+        for descriptor in tuple(self._watched):
+            self._unwatch(descriptor)
+
+    def frozen(self) -> bool:
+        """Whether the driver or the browser is stopped, or dead already, and so will not answer."""
+        for process in self._vital:
+            try:
+                if process.status() in _STOPPED:
+                    return True
+            except psutil.NoSuchProcess:
+                return True
+        return False
+
+    def alive(self) -> bool:
+        """Whether any of them still runs. A zombie does not: only its parent can remove it."""
+        return any(_runs(process) for process in self._tracked)
+
+    def kill(self) -> None:
+        """Kill whatever is left of the launch, also what has lost its parent. Does not wait."""
+        # The tracked ones cost nothing to look at; the whole table is read only when something went
+        # wrong, or when the launch was cut short and nothing is tracked.
+        if self._tracked and not self.alive():
+            return
+        self._tracked = list(self._marked(psutil.process_iter()))
+        kill_all(self._tracked)
+
+    async def gone(self, seconds: float) -> bool:
+        """Wait at most `seconds` until none runs; False if one still does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.alive():
+                    await asyncio.sleep(0.01)  # noqa: ASYNC110 - nobody tells when orphans end
+        return not self.alive()
+
+    def remove_directory(self) -> None:
+        """Remove the launch's temporary directory with all that is in it."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _marked(self, processes: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
+        wanted = str(self._directory)
+        for process in processes:
+            if _variable(process, "TMPDIR") == wanted:
+                yield process
+
+    def _watch(self, pid: int, death: str) -> None:
+        # Linux tells of a death through a descriptor; elsewhere the next call finds out.
+        try:
+            descriptor = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            return
+        self._watched.add(descriptor)
+        asyncio.get_running_loop().add_reader(descriptor, self._died, descriptor, death)
+
+    def _died(self, descriptor: int, death: str) -> None:
+        self._unwatch(descriptor)
+        self._on_exit(death)
+
+    def _unwatch(self, descriptor: int) -> None:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        self._watched.discard(descriptor)
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """SIGKILL drivers one by one, then browsers with their whole process group."""
+    drivers, browsers = [], []
+    for process in processes:
+        (drivers if _is_driver(process) else browsers).append(process)
+    # A driver shares its group with the worker that started it.
+    spared = {os.getpgrp()} | {group for driver in drivers if (group := _group(driver)) is not None}
+    groups = {group for browser in browsers if (group := _group(browser)) is not None} - spared
+    for driver in drivers:
+        with contextlib.suppress(psutil.Error):
+            driver.kill()
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
+    for browser in browsers:
+        with contextlib.suppress(psutil.Error):
+            browser.kill()
+
+
+def reap_orphans() -> int:
+    """Kill the drivers and browsers of this host whose owner is gone, and remove what they left.
+
+    Returns how many processes were killed. Safe to call at any time, from any process.
+    """
+    orphans = [
+        process
+        for process in psutil.process_iter()
+        if (marker := _variable(process, OWNER_VARIABLE)) is not None and owner_is_gone(marker)
+    ]
+    kill_all(orphans)
+    psutil.wait_procs(orphans, timeout=1)
+    for directory in Path(tempfile.gettempdir()).glob(f"{_DIRECTORY_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if owner_is_gone((directory / _OWNER_FILE).read_text()):
+                shutil.rmtree(directory, ignore_errors=True)
+    return len(orphans)
+
+
+def _variable(process: psutil.Process, name: str) -> str | None:
+    """A variable of the environment that the process was started with."""
+    try:
+        return process.environ().get(name)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _is_driver(process: psutil.Process) -> bool:
+    try:
+        return "run-driver" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _is_vital(process: psutil.Process) -> bool:
+    try:
+        command = process.cmdline()
+    except psutil.Error:
+        return False
+    return not any(part.startswith("--type=") or "crashpad" in part for part in command)
+
+
+def _group(process: psutil.Process) -> int | None:
+    try:
+        return os.getpgid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

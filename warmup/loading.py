@@ -1,0 +1,238 @@
+"""`warmup load`: a checked load file, brought into the database as a whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.db import models, transaction
+
+from core import secrets
+from core.errors import InvalidInput, SecretUnreadable
+from core.models import Account, AccountSecret, Proxy, ProxySecret, SessionState, Site
+from core.types import Target
+from warmup import audit
+from warmup.audit import Actor
+from warmup.loadfile import (
+    AccountEntry,
+    LoadFile,
+    ProxyEntry,
+    SiteEntry,
+    TaskEntry,
+    cross_reference_faults,
+    parse_load_file,
+    placed,
+)
+from warmup.models import Playbook, WarmupTask
+from warmup.playbooks.schema import PlaybookSpec
+from warmup.states import TaskStatus
+
+Report = dict[str, dict[str, int]]
+CREATED, CHANGED, SAME = "created", "changed", "same"
+BATCH = 1000
+
+
+def load(text: str, *, source: str, by: Actor) -> Report:
+    """Bring a load file in. The same file again changes nothing.
+
+    Sites are known by slug, accounts by site and username, the others by name. A changed playbook
+    becomes a new version; a task that was started keeps the version it has. Returns how many of each
+    kind are `created`, `changed` and the `same`. Raises `InvalidInput` with every fault and its place.
+    """
+    content = parse_load_file(text, source=source)
+    report: Report = {}
+
+    def count(kind: str, what: str) -> None:
+        report.setdefault(kind, {CREATED: 0, CHANGED: 0, SAME: 0})[what] += 1
+
+    with transaction.atomic():
+        faults = _reference_faults(content)
+        if faults:
+            raise InvalidInput(faults)
+        for site in content.sites:
+            count("sites", _load_site(site))
+        for proxy in content.proxies:
+            count("proxies", _load_proxy(proxy))
+        _load_accounts(content.accounts, count)
+        for playbook in content.playbooks:
+            count("playbooks", CREATED if Playbook.save_version(playbook)[1] else SAME)
+        faults = []
+        for place, task in placed("tasks", content.tasks):
+            what = _load_task(place, task, faults)
+            count("tasks", what)
+        if faults:
+            raise InvalidInput(faults)
+        audit.record(by, "load", source, count=len(content.accounts))
+    return report
+
+
+def _reference_faults(content: LoadFile) -> list[str]:
+    sites: Mapping[str, Mapping[str, Target]] = {site.slug: site.target_map() for site in Site.objects.all()}
+    return cross_reference_faults(
+        content,
+        known_sites=sites,
+        known_proxies=set(Proxy.objects.values_list("name", flat=True)),
+        known_playbooks=_newest_playbooks(),
+        known_accounts=lambda slug: set(
+            Account.objects.filter(site__slug=slug).values_list("username", flat=True)
+        ),
+    )
+
+
+def _newest_playbooks() -> dict[str, PlaybookSpec]:
+    newest = {playbook.name: playbook for playbook in Playbook.objects.order_by("name", "version")}
+    return {name: playbook.spec() for name, playbook in newest.items()}
+
+
+def _write(row: models.Model, values: Mapping[str, Any]) -> str:
+    """Save what differs of a row; says what that was."""
+    new = row.pk is None
+    changed = [name for name, value in values.items() if getattr(row, name) != value]
+    if not new and not changed:
+        return SAME
+    for name, value in values.items():
+        setattr(row, name, value)
+    row.save()
+    return CREATED if new else CHANGED
+
+
+def _load_site(entry: SiteEntry) -> str:
+    site = Site.objects.filter(slug=entry.slug).first() or Site(slug=entry.slug)
+    targets = {name: target.model_dump(exclude_none=True) for name, target in entry.targets.items()}
+    return _write(
+        site,
+        {
+            "name": entry.name,
+            "base_url": entry.base_url,
+            "allowed_hosts": list(entry.allowed_hosts),
+            "allow_private_addresses": entry.allow_private_addresses,
+            "targets": targets,
+            "logged_in": entry.logged_in.model_dump() if entry.logged_in else None,
+            "log_in": entry.log_in.model_dump() if entry.log_in else None,
+            "challenges": list(entry.challenges),
+            "concurrency": entry.limits.concurrency,
+            "daily_limits": dict(entry.limits.daily),
+        },
+    )
+
+
+def _load_proxy(entry: ProxyEntry) -> str:
+    proxy = Proxy.objects.select_related("secret").filter(name=entry.name).first() or Proxy(name=entry.name)
+    what = _write(proxy, {"server": entry.server})
+    stored = getattr(proxy, "secret", None)
+    wanted = {"username": entry.username, "password": entry.password}
+    if entry.username is None and entry.password is None:
+        if stored is None:
+            return what
+        stored.delete()
+    elif stored is not None and _opens_as(stored.credentials, wanted):
+        return what
+    else:
+        ProxySecret.objects.update_or_create(
+            proxy=proxy, defaults={"credentials": secrets.encrypt_json(wanted)}
+        )
+    return CREATED if what == CREATED else CHANGED
+
+
+def _opens_as(token: bytes, value: object) -> bool:
+    """Whether a token holds `value`; one that no key opens is replaced, as if it did not."""
+    try:
+        return bool(secrets.decrypt_json(token) == value)
+    except SecretUnreadable:
+        return False
+
+
+def _load_accounts(entries: Sequence[AccountEntry], count: Callable[[str, str], None]) -> None:
+    """In batches: ten thousand accounts are an ordinary file."""
+    sites = {site.slug: site for site in Site.objects.all()}
+    proxies = {proxy.name: proxy for proxy in Proxy.objects.all()}
+    for start in range(0, len(entries), BATCH):
+        batch = entries[start : start + BATCH]
+        wanted = Account.objects.filter(
+            site__slug__in={entry.site for entry in batch}, username__in=[entry.username for entry in batch]
+        )
+        known = {(row.site_id, row.username): row for row in wanted.select_related("secret")}
+        fresh = [
+            Account(site=sites[entry.site], username=entry.username, proxy=proxies.get(entry.proxy or ""))
+            for entry in batch
+            if (sites[entry.site].pk, entry.username) not in known
+        ]
+        created = {(row.site_id, row.username): row for row in Account.objects.bulk_create(fresh)}
+        new_secrets = []
+        for entry in batch:
+            key = (sites[entry.site].pk, entry.username)
+            account = created.get(key) or known[key]
+            what = CREATED if key in created else _write(account, {"proxy": proxies.get(entry.proxy or "")})
+            secret = _password(account, entry.password)
+            new_secrets += [secret] if secret else []
+            changed = bool(secret) | _load_state(account, entry)
+            count("accounts", CHANGED if what == SAME and changed else what)
+        AccountSecret.objects.bulk_create(
+            new_secrets, update_conflicts=True, unique_fields=["account"], update_fields=["password"]
+        )
+
+
+def _password(account: Account, password: str | None) -> AccountSecret | None:
+    """The secret to save; None when nothing changes. A file without a password leaves the one that is there."""
+    if password is None:
+        return None
+    stored: AccountSecret | None = getattr(account, "secret", None)
+    if stored is not None:
+        try:
+            if secrets.decrypt(stored.password) == password.encode():
+                return None
+        except SecretUnreadable:
+            pass  # no key opens it: it is replaced
+    return AccountSecret(account=account, password=secrets.encrypt(password.encode()))
+
+
+def _load_state(account: Account, entry: AccountEntry) -> bool:
+    if entry.storage_state is None:
+        return False
+    digest = hashlib.sha256(json.dumps(entry.storage_state, sort_keys=True).encode()).hexdigest()
+    if account.loaded_state_digest == digest:
+        return False
+    SessionState.save_version(account.pk, entry.storage_state)
+    Account.objects.filter(pk=account.pk).update(loaded_state_digest=digest)
+    return True
+
+
+def _load_task(place: str, entry: TaskEntry, faults: list[str]) -> str:
+    site = Site.objects.get(slug=entry.site)
+    playbook = Playbook.objects.filter(name=entry.playbook).order_by("-version")[0]
+    task = WarmupTask.objects.select_related("playbook").filter(name=entry.name).first()
+    pacing = {
+        "concurrency": entry.concurrency,
+        "delay_min_seconds": entry.delay_bounds[0],
+        "delay_max_seconds": entry.delay_bounds[1],
+    }
+    chosen = {"site": site, "all_accounts": entry.accounts == "all", "seed": entry.seed}
+    if task is None or task.status == TaskStatus.PENDING:
+        task = task or WarmupTask(name=entry.name)
+        what = _write(task, {**chosen, **pacing, "playbook": playbook})
+        return _choose_accounts(task, entry, what)
+    differs = [name for name, value in chosen.items() if getattr(task, name) != value]
+    if task.playbook.name != entry.playbook:
+        differs.append("playbook")
+    if entry.accounts != "all" and _usernames(task) != set(entry.accounts):
+        differs.append("accounts")
+    if differs:
+        faults.append(
+            f"{place}: task '{entry.name}' is {task.status}, so its {', '.join(differs)} cannot change:"
+            " give the new task another name"
+        )
+    return _write(task, pacing)
+
+
+def _choose_accounts(task: WarmupTask, entry: TaskEntry, what: str) -> str:
+    wanted = set() if entry.accounts == "all" else set(entry.accounts)
+    if _usernames(task) == wanted:
+        return what
+    task.accounts.set(Account.objects.filter(site=task.site, username__in=wanted))
+    return CHANGED if what == SAME else what
+
+
+def _usernames(task: WarmupTask) -> set[str]:
+    return set(task.accounts.values_list("username", flat=True))
