@@ -6,11 +6,7 @@ others waiting for ever.
 
 from __future__ import annotations
 
-import os
-import socket
 from multiprocessing.sharedctypes import RawValue
-
-import psutil
 
 _draining = RawValue("b", 0)
 
@@ -23,9 +19,3 @@ def start_draining() -> None:
 def draining() -> bool:
     """Whether `start_draining` was called in this process or one that it was forked from or forked."""
     return bool(_draining.value)
-
-
-def owner_marker() -> str:
-    """`host:pid:starttime` of this process: what its browsers are marked with, and its leases say."""
-    process = psutil.Process(os.getpid())
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
 
 # What Playwright's `storage_state` returns: {"cookies": [...], "origins": [...]}.
 StorageState = dict[str, Any]
@@ -56,8 +55,11 @@ class SiteSpec:
     daily_limits: Mapping[str, int] = field(default_factory=dict)
 
     def url(self, path: str) -> str:
-        """The absolute URL of `path` on this site."""
-        return urljoin(self.base_url.rstrip("/") + "/", path.lstrip("/"))
+        """The absolute URL of `path` (which begins with `/`) below the base URL.
+
+        Joined as text: by the rules for references, `/http://elsewhere/` would leave the site.
+        """
+        return self.base_url.rstrip("/") + path
 
 
 @dataclass(frozen=True, slots=True)

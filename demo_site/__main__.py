@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
     except OSError as error:
         sys.stderr.write(f"demo site: cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+        return 1
+    except sqlite3.Error as error:
+        sys.stderr.write(f"demo site: cannot open the ledger {options.ledger}: {error}\n")
         return 1
     with site:
         sys.stdout.write(f"demo site: {site.url}/\n")

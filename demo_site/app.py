@@ -177,7 +177,7 @@ class App:
             case Behaviour.DRIP:
                 return hostile.drip(self.stopping)
         liked, followed = self._state(session)
-        script = hostile.SCRIPTS.get(session.behaviour, "")
+        script = hostile.script_for(session.username)
         return Response(body=self.pages.feed(session.username, liked, followed, script=script))
 
     def _search(self, request: Request, session: Session) -> Response:

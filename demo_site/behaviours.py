@@ -9,6 +9,10 @@ from enum import StrEnum
 SLOW_SECONDS = 1.5
 # Documents that a `logout…` account is shown before the site drops its session.
 PAGES_BEFORE_LOGOUT = 3
+# With this in its username, the scripts of an account (crash, busy, alert, popup, download) do not
+# run at once but `LATE_MS` after the feed was there, so that they meet a run in the middle of its work.
+LATE = "-late"
+LATE_MS = 1000
 # Seconds in the Retry-After of a 429.
 RETRY_AFTER_SECONDS = 1
 
@@ -48,12 +52,6 @@ class Behaviour(StrEnum):
     """The feed answers 500."""
     LOGOUT = "logout"
     """The site drops the session after `PAGES_BEFORE_LOGOUT` documents."""
-
-
-# Behaviours that are a script in an otherwise ordinary feed.
-SCRIPTED = frozenset(
-    {Behaviour.CRASH, Behaviour.BUSY, Behaviour.ALERT, Behaviour.POPUP, Behaviour.DOWNLOAD},
-)
 
 
 def behaviour_of(username: str) -> Behaviour:

@@ -7,7 +7,14 @@ from html import escape
 from http import HTTPStatus
 from threading import Event
 
-from demo_site.behaviours import RETRY_AFTER_SECONDS, SLOW_SECONDS, Behaviour
+from demo_site.behaviours import (
+    LATE,
+    LATE_MS,
+    RETRY_AFTER_SECONDS,
+    SLOW_SECONDS,
+    Behaviour,
+    behaviour_of,
+)
 from demo_site.http import NoAnswer, Request, Response, redirect
 
 PREFIX = "/hostile/"
@@ -49,7 +56,7 @@ document.querySelector("#odd").textContent = odd;
 document.querySelector("#odd").setAttribute("title", odd);
 """
 
-SCRIPTS: dict[Behaviour, str] = {
+_SCRIPTS = {
     Behaviour.CRASH: _CRASH,
     Behaviour.BUSY: _BUSY,
     Behaviour.ALERT: _ALERT,
@@ -73,14 +80,30 @@ _OTHERS = ("hang", "drip", "slow", "limited", "error", "endless.bin")
 NAMES = (*_PAGES, *_REDIRECTS, *_OTHERS)
 
 
+def script_for(username: str) -> str:
+    """The script that an account's feed runs, if its behaviour is one."""
+    script = _SCRIPTS.get(behaviour_of(username), "")
+    return delayed(script, LATE_MS) if script and LATE in username else script
+
+
+def delayed(script: str, milliseconds: int) -> str:
+    return f"setTimeout(() => {{\n{script}\n}}, {milliseconds});"
+
+
 def respond(request: Request, stopping: Event) -> Response | None:
-    """The answer for a path below `/hostile/`; None if there is no such page."""
+    """The answer for a path below `/hostile/`; None if there is no such page.
+
+    With `?after=MS`, a page's script runs that many milliseconds later.
+    """
     name = request.path.removeprefix(PREFIX)
     if name == "":
         links = "\n".join(f'<li><a href="{PREFIX}{name}">{name}</a></li>' for name in NAMES)
         return _page("Hostile pages", f"<ul>\n{links}\n</ul>")
     if name in _PAGES:
-        return _page(name, '<p id="odd">ready</p>', script=_PAGES[name])
+        after = request.query.get("after", "")
+        is_late = after.isascii() and after.isdigit() and len(after) <= 5
+        script = delayed(_PAGES[name], int(after)) if is_late else _PAGES[name]
+        return _page(name, '<p id="odd">ready</p>', script=script)
     if name in _REDIRECTS:
         return redirect(f"{PREFIX}{_REDIRECTS[name]}")
     match name:

@@ -212,8 +212,9 @@ class DemoSite:
     def stop(self) -> None:
         """Stop taking requests, end those under way, and close the ledger."""
         self._app.stopping.set()
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
         self._server.close_connections(STOP_SECONDS)
         self._server.server_close()
         self._ledger.close()

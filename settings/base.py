@@ -194,7 +194,8 @@ def logging_config(style: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
-            "django-q": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            # The qcluster command turns this up again; elsewhere it would talk into people's commands.
+            "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         },
     }

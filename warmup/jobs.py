@@ -6,8 +6,6 @@ ORM read and save through the bridge in its one ORM thread.
 
 from __future__ import annotations
 
-import os
-
 import structlog
 from django.conf import settings
 
@@ -45,8 +43,6 @@ def browser_options() -> browser.BrowserOptions:
     return browser.BrowserOptions(
         executable=settings.WARMUP_BROWSER_EXECUTABLE or None,
         endpoint=settings.WARMUP_BROWSER_ENDPOINT or None,
-        sandbox=os.geteuid() != 0,
-        marker=lifecycle.owner_marker(),
     )
 
 
@@ -75,7 +71,7 @@ async def _run_slice(task_id: int) -> None:
                 browser_alive=lambda: opened.alive,
                 draining=lifecycle.draining,
                 limits=limits(),
-                worker=lifecycle.owner_marker(),
+                worker=browser.owner_marker(),
             ).run()
     finally:
         log.info("slice_ended", task=task_id)

@@ -89,8 +89,7 @@ def _newest_playbooks() -> dict[str, PlaybookSpec]:
 def _write(row: models.Model, values: Mapping[str, Any]) -> str:
     """Save what differs of a row; says what that was."""
     new = row.pk is None
-    changed = [name for name, value in values.items() if getattr(row, name) != value]
-    if not new and not changed:
+    if not new and all(getattr(row, name) == value for name, value in values.items()):
         return SAME
     for name, value in values.items():
         setattr(row, name, value)
@@ -165,7 +164,8 @@ def _load_accounts(entries: Sequence[AccountEntry], count: Callable[[str, str], 
             key = (sites[entry.site].pk, entry.username)
             account = created.get(key) or known[key]
             what = CREATED if key in created else _write(account, {"proxy": proxies.get(entry.proxy or "")})
-            secret = _password(account, entry.password)
+            stored = None if key in created else getattr(account, "secret", None)
+            secret = _password(account, stored, entry.password)
             new_secrets += [secret] if secret else []
             changed = bool(secret) | _load_state(account, entry)
             count("accounts", CHANGED if what == SAME and changed else what)
@@ -174,11 +174,10 @@ def _load_accounts(entries: Sequence[AccountEntry], count: Callable[[str, str], 
         )
 
 
-def _password(account: Account, password: str | None) -> AccountSecret | None:
+def _password(account: Account, stored: AccountSecret | None, password: str | None) -> AccountSecret | None:
     """The secret to save; None when nothing changes. A file without a password leaves the one that is there."""
     if password is None:
         return None
-    stored: AccountSecret | None = getattr(account, "secret", None)
     if stored is not None:
         try:
             if secrets.decrypt(stored.password) == password.encode():

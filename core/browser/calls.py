@@ -55,13 +55,14 @@ class Calls:
         self,
         call: Callable[[], Awaitable[T]],
         *,
-        timeout: float,
+        timeout: float | None,
         doing: str,
         late: type[BrowserError] = PageTimeout,
         answers: Callable[[], Awaitable[object]] | None = None,
     ) -> T:
         """The result of `call()`, or a `BrowserError` at the latest a second after `timeout` seconds.
 
+        Without a `timeout`, `call` is bounded by itself, and is only ended by `end`.
         `late` is what Playwright's own time-out and refusal mean; unless `answers()` does not come
         back either, which makes it a `PageTimeout`. `doing` opens the error's text.
         """
@@ -69,7 +70,7 @@ class Calls:
             raise self._end[0](self._end[1])
         failure: playwright.Error | None = None
         try:
-            async with asyncio.timeout(timeout + GRACE_SECONDS) as deadline:
+            async with asyncio.timeout(None if timeout is None else timeout + GRACE_SECONDS) as deadline:
                 self._in_flight.add(deadline)
                 try:
                     return await call()
@@ -86,12 +87,12 @@ class Calls:
         self,
         failure: playwright.Error | None,
         *,
-        timeout: float,
+        timeout: float | None,
         doing: str,
         late: type[BrowserError],
         answers: Callable[[], Awaitable[object]] | None,
     ) -> BrowserError:
-        if isinstance(failure, playwright.Error) and _is_closed(failure):
+        if failure is not None and is_closed(failure):
             await self._wait_for_the_end()
         if self._end is None and (failure is None or isinstance(failure, playwright.TimeoutError)):
             if self._frozen():
@@ -101,7 +102,7 @@ class Calls:
         if self._end is not None:
             return self._end[0](self._end[1])
         if failure is None or isinstance(failure, playwright.TimeoutError):
-            return late(self._journal.one_line(f"{doing}: not done after {timeout:g} s"))
+            return late(self._journal.one_line(f"{doing}: not done after {timeout or 0:g} s"))
         return self._read(failure, doing, late)
 
     def _read(self, failure: playwright.Error, doing: str, late: type[BrowserError]) -> BrowserError:
@@ -110,7 +111,7 @@ class Calls:
         if reason.startswith(("Target crashed", "Page crashed")):
             self.end(PageCrashed, "the page crashed")
             return PageCrashed("the page crashed")
-        if _is_closed(failure):
+        if is_closed(failure):
             self._lose("the connection to the browser closed")
             return BrowserLost("the connection to the browser closed")
         # A URL in the reason may carry a token; `doing` names the place already.
@@ -147,13 +148,9 @@ def reason_of(failure: playwright.Error) -> str:
     return reason.removeprefix("Error: ")
 
 
-def _is_closed(failure: playwright.Error) -> bool:
-    # By class where Playwright has one: a page can put any text into its own errors.
-    return isinstance(failure, TARGET_CLOSED) or reason_of(failure).startswith("Connection closed")
-
-
-# Exported from 1.65 on; its subclasses of Error are the only way to tell it apart from a page's text.
-TARGET_CLOSED: type[playwright.Error] = playwright.TargetClosedError
+def is_closed(failure: playwright.Error) -> bool:
+    # By class, which Playwright does not export: a page can put any text into its own errors.
+    return type(failure).__name__ == "TargetClosedError"
 
 
 async def unhurried(work: Coroutine[Any, Any, T]) -> T:

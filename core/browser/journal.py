@@ -30,7 +30,13 @@ class Journal:
     def hide(self, secret: str | None) -> None:
         """Never let `secret` through, be it plain, in a URL, or in JSON."""
         if secret:
-            for form in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):
+            for form in (
+                secret,
+                quote(secret),
+                quote(secret, safe=""),
+                quote_plus(secret),
+                json.dumps(secret)[1:-1],
+            ):
                 self._secrets[form] = None
 
     def record(self, kind: str, text: str) -> None:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
@@ -76,14 +76,21 @@ class Processes:
         self._tracked: list[psutil.Process] = []
         # Those without which nothing goes on: not the crash handler, not Chromium's children.
         self._vital: list[psutil.Process] = []
+        # The browser's: its renderers do not carry the variables.
+        self._groups: set[int] = set()
         self._watched: set[int] = set()
 
     def track(self) -> None:
         """Find the processes that were started and watch them until `forget`."""
-        with contextlib.suppress(psutil.Error):
-            self._tracked = list(self._marked(psutil.Process().children(recursive=True)))
+        self._tracked = [
+            process
+            for process in psutil.Process().children(recursive=True)
+            if _variable(process, "TMPDIR") == str(self._directory)
+        ]
         self._vital = [process for process in self._tracked if _is_vital(process)]
         for process in self._vital:
+            if not _is_driver(process) and (group := _group(process)) is not None:
+                self._groups.add(group)
             self._watch(process.pid, f"{'the driver' if _is_driver(process) else 'the browser'} died")
 
     def forget(self) -> None:
@@ -107,11 +114,11 @@ class Processes:
 
     def kill(self) -> None:
         """Kill whatever is left of the launch, also what has lost its parent. Does not wait."""
-        # The tracked ones cost nothing to look at; the whole table is read only when something went
-        # wrong, or when the launch was cut short and nothing is tracked.
-        if self._tracked and not self.alive():
-            return
-        self._tracked = list(self._marked(psutil.process_iter()))
+        self._tracked = [
+            process
+            for process in psutil.process_iter()
+            if _variable(process, "TMPDIR") == str(self._directory) or _group(process) in self._groups
+        ]
         kill_all(self._tracked)
 
     async def gone(self, seconds: float) -> bool:
@@ -125,12 +132,6 @@ class Processes:
     def remove_directory(self) -> None:
         """Remove the launch's temporary directory with all that is in it."""
         shutil.rmtree(self._directory, ignore_errors=True)
-
-    def _marked(self, processes: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
-        wanted = str(self._directory)
-        for process in processes:
-            if _variable(process, "TMPDIR") == wanted:
-                yield process
 
     def _watch(self, pid: int, death: str) -> None:
         # Linux tells of a death through a descriptor; elsewhere the next call finds out.

@@ -36,7 +36,9 @@ def host_allowed(host: str, allowed_hosts: Sequence[str]) -> bool:
     host = host.lower().rstrip(".")
     for allowed in allowed_hosts:
         allowed = allowed.lower().rstrip(".").strip("[]")
-        if host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]) and host != allowed[2:]):
+        if host == allowed or (
+            allowed.startswith("*.") and host.endswith(allowed[1:]) and host != allowed[2:]
+        ):
             return True
     return False
 

@@ -17,6 +17,7 @@
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ id }),
+      keepalive: true, // a visitor who leaves right after the click has still clicked
     });
     if (answer.status === 401) location.assign(config.login);
     return answer.ok;
@@ -79,7 +80,7 @@
     const tiles = [...document.querySelectorAll("[data-video]")];
     const next = tiles.find((tile) => tile.getBoundingClientRect().top >= 0) || null;
     if (next === playing) return;
-    if (playing) playing.classList.remove("ui-playing");
+    if (playing) playing.classList.remove("ui-playing", "ui-beat");
     if (next) next.classList.add("ui-playing");
     playing = next;
     done = 0;
@@ -103,7 +104,9 @@
     addEventListener("scroll", () => { choose(); loadMore(); }, { passive: true });
     setInterval(() => {
       done = (done + 0.04) % 1;
-      if (playing) playing.style.setProperty("--done", done);
+      if (!playing) return;
+      playing.style.setProperty("--done", done);
+      playing.classList.toggle("ui-beat");
     }, 500);
     choose();
     if (document.documentElement.scrollHeight <= innerHeight) loadMore();

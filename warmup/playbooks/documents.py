@@ -122,8 +122,8 @@ def _read_yaml(text: str, source: str) -> tuple[Any, list[str]]:
         before = text[: found.start()]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise _unreadable(source, "not valid YAML: a character that it does not allow", line, column)
-    builder = _YamlBuilder(text)
     try:
+        builder = _YamlBuilder(text)
         return builder.document(), builder.faults
     except _Refused as refused:
         mark = refused.event.start_mark

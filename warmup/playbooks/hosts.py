@@ -14,7 +14,12 @@ MAX_HOST = 253  # characters, RFC 1035
 
 
 def host_of(url: str) -> str | None:
-    """The host of an http(s) URL in lower case, without its port; None when it has none."""
+    """The host of an http(s) URL in lower case, without its port; None when it has none.
+
+    None also for a URL in which a browser would see another host: it reads `\\` as `/`.
+    """
+    if any(character in url for character in "\\\t\r\n"):
+        return None
     try:
         parts = urlsplit(url)
     except ValueError:

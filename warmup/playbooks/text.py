@@ -16,9 +16,10 @@ _SHOWN_LENGTH = 60
 
 
 def shown(text: str) -> str:
-    """`text` on one line: unprintable characters escaped, cut after 60 characters."""
-    cut = text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 3] + "..."
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), cut)
+    """`text` on one line of at most 60 characters: unprintable ones escaped, the end cut off."""
+    begin = text[: _SHOWN_LENGTH + 1]
+    line = _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), begin)
+    return line if len(line) <= _SHOWN_LENGTH else line[: _SHOWN_LENGTH - 3] + "..."
 
 
 def quoted(text: str) -> str:

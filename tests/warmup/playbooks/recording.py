@@ -31,6 +31,7 @@ class RecordingPage:
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
     url: str = "about:blank"
+    navigations: int = 0
     events: list[PageEvent] = field(default_factory=list)
 
     def _record(self, timeout: float, *call: Any) -> None:

@@ -136,7 +136,7 @@ def test_expand_secret_text_shows_nowhere_but_in_the_args() -> None:
 def test_expand_label_is_one_short_line() -> None:
     (step,) = plan_of({"do": "type", "target": "box", "text": "a\nb\u2028" + "x" * 400})
 
-    assert step.label == f"type 'a\\nb\\u2028{'x' * 53}...' into box"
+    assert step.label == f"type 'a\\nb\\u2028{'x' * 47}...' into box"
 
 
 # ---- properties -----------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from warmup.playbooks.hosts import host_of, is_allowed, is_host, is_wildcard
         ("http:///x", None),
         ("http://[half", None),
         ("javascript:alert(1)", None),
+        ("http://evil.test\\@reel.test/", None),
+        ("http://re\nel.test/", None),
     ],
 )
 def test_host_of(url: str, host: str | None) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from core.errors import InvalidInput
 from tests.warmup.playbooks.examples import EVERY_ACTION, json_values, playbook, playbooks
 from warmup.playbooks.actions import ACTIONS
-from warmup.playbooks.fields import ActionStep
+from warmup.playbooks.fields import ActionStep, StrictModel
 from warmup.playbooks.schema import RepeatStep, parse_playbook
 
 
@@ -144,16 +144,14 @@ def test_spec_is_frozen() -> None:
     spec = parse_playbook(playbook({"do": "back"}))
 
     with pytest.raises(ValueError, match="frozen"):
-        spec.name = "other"  # type: ignore[misc]
+        spec.name = "other"
 
 
 def test_no_field_is_named_like_an_action() -> None:
     """Else the place of a fault could not be told from the branch of the union."""
-    fields = {
-        name
-        for model in (RepeatStep, *(action.step for action in ACTIONS.values()))
-        for name in model.model_fields
-    }
+    models: list[type[StrictModel]] = [RepeatStep, *(action.step for action in ACTIONS.values())]
+
+    fields = {name for model in models for name in model.model_fields}
 
     assert not fields & {*ACTIONS, "repeat"}
 

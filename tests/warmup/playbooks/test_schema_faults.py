@@ -53,7 +53,7 @@ STEPS: list[tuple[object, str]] = [
     ({**BACK, "back": 1}, "steps[0].back: unknown key"),
     ({**BACK, "efect": "once"}, "steps[0].efect: unknown key (did you mean 'effect'?)"),
     ({**BACK, "\ud800": 1}, "steps[0]['\\ud800']: a key must be text without NUL or a lone surrogate"),
-    ({**BACK, 5: 1}, "steps[0].5: a key must be text without NUL or a lone surrogate"),
+    ({"do": "back", 5: 1}, "steps[0].5: a key must be text without NUL or a lone surrogate"),
     ({**BACK, "effect": "twice"}, "steps[0].effect: must be 'repeatable', 'once' or 'ask'"),
     (
         {**BACK, "effect": "Once"},

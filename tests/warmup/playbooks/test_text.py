@@ -17,6 +17,8 @@ from warmup.playbooks.text import did_you_mean, hint, plain, quoted, shown
         ("caf\u00e9 \u8336 \U0001f600", "caf\u00e9 \u8336 \U0001f600"),
         ("x" * 60, "x" * 60),
         ("x" * 61, "x" * 57 + "..."),
+        ("\x01" * 15, "\\x01" * 15),
+        ("\x01" * 16, "\\x01" * 14 + "\\..."),
     ],
 )
 def test_shown_is_one_line(text: str, expected: str) -> None:

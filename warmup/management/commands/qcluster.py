@@ -4,6 +4,7 @@ bound, and its main process keeps the queue in step with the database."""
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -61,6 +62,7 @@ class Command(DjangoQCommand):  # type: ignore[misc]  # django-q2 is not typed
     def handle(self, *_: Any, **options: Any) -> None:
         # Only processes that Python forks run this hook; the browser driver is started by exec.
         os.register_at_fork(after_in_child=die_with_parent)
+        logging.getLogger("django-q").setLevel(logging.INFO)
         queue.ensure_schedule()
         connections.close_all()  # a connection must not be shared by the processes forked from here
         if options.get("cluster_name"):

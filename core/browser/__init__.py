@@ -1,0 +1,28 @@
+"""The browser behind the runs: the only package that imports Playwright.
+
+`launch` gives a `Browser`, whose `open_page` gives each account a page in a context of its own. Every
+call has a deadline, every error is one of `core.errors`, and no end leaves a process or a file behind.
+"""
+
+from core.browser.options import BrowserOptions
+from core.browser.probe import probe
+from core.browser.processes import owner_is_gone, owner_marker, reap_orphans
+from core.browser.session import Browser, launch
+from core.browser.state import MAX_BYTES, MAX_ORIGINS
+from core.browser.urls import check_url, host_allowed, origin_of, shown_url
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_ORIGINS",
+    "Browser",
+    "BrowserOptions",
+    "check_url",
+    "host_allowed",
+    "launch",
+    "origin_of",
+    "owner_is_gone",
+    "owner_marker",
+    "probe",
+    "reap_orphans",
+    "shown_url",
+]

@@ -1,0 +1,121 @@
+"""One account's browser context: made, watched and closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from playwright import async_api as playwright
+
+from core.browser.calls import Calls, is_closed
+from core.browser.journal import Journal
+from core.browser.listeners import Listeners
+from core.browser.options import BrowserOptions
+from core.browser.state import ScriptedOrigin
+from core.errors import StateRejected
+from core.types import AccountSpec, ProxySpec, StorageState
+
+# Shorter cookie values are no secrets, and hiding them would garble what is said.
+_SECRET_COOKIE_CHARACTERS = 8
+
+
+class Context:
+    """A context with one page; `calls` and `journal` are the page's."""
+
+    def __init__(
+        self,
+        options: BrowserOptions,
+        account: AccountSpec,
+        scripted: ScriptedOrigin | None,
+        *,
+        frozen: Callable[[], bool],
+        lose: Callable[[str], None],
+    ) -> None:
+        self._options = options
+        self._proxy = account.proxy
+        self._scripted = scripted
+        self._context: playwright.BrowserContext | None = None
+        self._listeners: Listeners | None = None
+        self.journal = _journal(account)
+        self.calls = Calls(self.journal, frozen, lose)
+
+    async def make(self, browser: playwright.Browser, state: StorageState | None) -> playwright.Page:
+        """The context's first page. Raises `StateRejected`, `BrowserLost` or `PageTimeout`."""
+        return await self.calls.run(
+            lambda: self._make(browser, state), timeout=self._options.launch_timeout, doing="making a context"
+        )
+
+    async def _make(self, browser: playwright.Browser, state: StorageState | None) -> playwright.Page:
+        self._context = context = await self._new_context(browser, state)
+        self._listeners = Listeners(context, self.journal, self.calls, self._options.max_pages)
+        self._listeners.listen()
+        if self._scripted is not None:
+            script = await context.add_init_script(self._scripted.script)
+            self._listeners.restore(self._scripted, script.close)
+        page = await context.new_page()
+        self._listeners.attach(page)
+        return page
+
+    async def _new_context(
+        self, browser: playwright.Browser, state: StorageState | None
+    ) -> playwright.BrowserContext:
+        width, height = self._options.viewport
+        # Playwright's type for a state leaves out what else it restores.
+        restored: Any = state
+        try:
+            return await browser.new_context(
+                accept_downloads=False,
+                service_workers="block",
+                # Granting none denies all, so no site ever waits for an answer to a prompt.
+                permissions=[],
+                locale=self._options.locale,
+                viewport={"width": width, "height": height},
+                proxy=_proxy_settings(self._proxy, self._options),
+                storage_state=restored,
+            )
+        except playwright.Error as error:
+            if is_closed(error) or "Error setting storage state" not in error.message:
+                raise
+        # Out here, because Playwright's error, which quotes the state, must not be chained.
+        raise StateRejected("the browser refused the saved state")
+
+    async def close(self, seconds: float) -> bool:
+        """Close with all its pages; False when that did not happen within `seconds`."""
+        if self._context is None:
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._context.close()
+        except TimeoutError:
+            return False
+        except playwright.Error:
+            # It went with the browser.
+            return True
+        return True
+
+    async def detach(self) -> None:
+        """End the work that events began, when the context is closed or given up."""
+        if self._listeners is not None:
+            await self._listeners.detach()
+
+
+def _journal(account: AccountSpec) -> Journal:
+    """A journal that hides what the account must not have shown."""
+    journal = Journal()
+    journal.hide(account.password)
+    if account.proxy is not None:
+        journal.hide(account.proxy.password)
+    for cookie in (account.storage_state or {}).get("cookies") or []:
+        if len(cookie["value"]) >= _SECRET_COOKIE_CHARACTERS:
+            journal.hide(cookie["value"])
+    return journal
+
+
+def _proxy_settings(proxy: ProxySpec | None, options: BrowserOptions) -> playwright.ProxySettings | None:
+    """The account's own proxy; else, where the browser is not ours to start, the egress proxy."""
+    if proxy is not None:
+        return {"server": proxy.server, "username": proxy.username, "password": proxy.password}
+    if options.endpoint is not None and options.proxy_server is not None:
+        return {"server": options.proxy_server}
+    return None
