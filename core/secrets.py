@@ -44,8 +44,8 @@ def decrypt(token: bytes) -> bytes:
 
 
 def encrypt_json(value: Any) -> bytes:
-    """A JSON value as a token."""
-    return encrypt(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    """A JSON value as a token. Escaped to ASCII: what a site stored may hold lone surrogates."""
+    return encrypt(json.dumps(value, separators=(",", ":")).encode())
 
 
 def decrypt_json(token: bytes) -> Any:

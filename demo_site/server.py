@@ -25,6 +25,8 @@ MAX_BODY_BYTES = 64 * 1024
 # closes a connection on which a request is under way.
 IDLE_SECONDS = 600
 STOP_SECONDS = 5.0
+# How soon the server sees that it is told to stop.
+POLL_SECONDS = 0.02
 
 
 class _Server(ThreadingHTTPServer):
@@ -166,7 +168,9 @@ class DemoSite:
         except OSError:
             self._ledger.close()
             raise
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="demo-site")
+        self._thread = Thread(
+            target=self._server.serve_forever, args=(POLL_SECONDS,), daemon=True, name="demo-site"
+        )
         self.port = self._server.server_port
         # Where to reach it: a server on every interface is reached on loopback.
         self.host = "127.0.0.1" if host == "0.0.0.0" else host

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.templatetags.static import static
+
 from settings import env
 
 env.read_env_file()
@@ -88,6 +90,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # unfold's log-in form says nothing of where to go
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
@@ -147,6 +150,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "local_fire_department",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": "warmup.admin.navigation.sidebar"},
+    "STYLES": [lambda request: static("warmup/admin.css")],
 }
 
 # ---- logs: JSON lines in production, columns for people elsewhere -------------------------------

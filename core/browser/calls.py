@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from playwright import async_api as playwright
 
 from core.browser.journal import Journal
-from core.errors import BrowserError, BrowserLost, ElementMissing, NavigationFailed, PageCrashed, PageTimeout
+from core.errors import BrowserError, BrowserLost, NavigationFailed, PageCrashed, PageTimeout
 
 T = TypeVar("T")
 
@@ -58,13 +58,15 @@ class Calls:
         timeout: float | None,
         doing: str,
         late: type[BrowserError] = PageTimeout,
+        refused: type[BrowserError] = BrowserError,
         answers: Callable[[], Awaitable[object]] | None = None,
     ) -> T:
         """The result of `call()`, or a `BrowserError` at the latest a second after `timeout` seconds.
 
         Without a `timeout`, `call` is bounded by itself, and is only ended by `end`.
-        `late` is what Playwright's own time-out and refusal mean; unless `answers()` does not come
-        back either, which makes it a `PageTimeout`. `doing` opens the error's text.
+        `late` is what Playwright's own time-out means, unless `answers()` does not come back either,
+        which makes it a `PageTimeout`; `refused` is what its other errors mean that have no class of
+        their own. `doing` opens the error's text.
         """
         if self._end is not None:
             raise self._end[0](self._end[1])
@@ -81,7 +83,9 @@ class Calls:
         except playwright.Error as error:
             failure = error
         # Raised out here, so that Playwright's error, which may quote a typed password, is not chained.
-        raise await self._explain(failure, timeout=timeout, doing=doing, late=late, answers=answers)
+        raise await self._explain(
+            failure, timeout=timeout, doing=doing, late=late, refused=refused, answers=answers
+        )
 
     async def _explain(
         self,
@@ -90,6 +94,7 @@ class Calls:
         timeout: float | None,
         doing: str,
         late: type[BrowserError],
+        refused: type[BrowserError],
         answers: Callable[[], Awaitable[object]] | None,
     ) -> BrowserError:
         if failure is not None and is_closed(failure):
@@ -103,9 +108,9 @@ class Calls:
             return self._end[0](self._end[1])
         if failure is None or isinstance(failure, playwright.TimeoutError):
             return late(self._journal.one_line(f"{doing}: not done after {timeout or 0:g} s"))
-        return self._read(failure, doing, late)
+        return self._read(failure, doing, refused)
 
-    def _read(self, failure: playwright.Error, doing: str, late: type[BrowserError]) -> BrowserError:
+    def _read(self, failure: playwright.Error, doing: str, refused: type[BrowserError]) -> BrowserError:
         """The error that Playwright's own words stand for."""
         reason = reason_of(failure)
         if reason.startswith(("Target crashed", "Page crashed")):
@@ -118,7 +123,7 @@ class Calls:
         text = self._journal.one_line(f"{doing}: {reason.partition(' at http')[0]}")
         if "net::ERR_" in reason or reason.startswith("Download is starting"):
             return NavigationFailed(text)
-        return (late if late in (ElementMissing, NavigationFailed) else BrowserError)(text)
+        return refused(text)
 
     async def _wait_for_the_end(self) -> None:
         """Give the event that tells what died the time to arrive."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from playwright import async_api as playwright
@@ -12,57 +12,68 @@ from core.browser.calls import Calls, is_closed
 from core.browser.journal import Journal
 from core.browser.listeners import Listeners
 from core.browser.options import BrowserOptions
-from core.browser.state import ScriptedOrigin
+from core.browser.page import BrowserPage
+from core.browser.state import divide
 from core.errors import StateRejected
-from core.types import AccountSpec, ProxySpec, StorageState
+from core.types import AccountSpec, ProxySpec, SiteSpec
+
+Sleep = Callable[[float], Awaitable[object]]
 
 # Shorter cookie values are no secrets, and hiding them would garble what is said.
 _SECRET_COOKIE_CHARACTERS = 8
 
 
 class Context:
-    """A context with one page; `calls` and `journal` are the page's."""
+    """A context with one page for one account. Raises `StateRejected` for a state it cannot restore."""
 
     def __init__(
         self,
         options: BrowserOptions,
+        site: SiteSpec,
         account: AccountSpec,
-        scripted: ScriptedOrigin | None,
         *,
+        sleep: Sleep,
         frozen: Callable[[], bool],
         lose: Callable[[str], None],
     ) -> None:
         self._options = options
+        self._site = site
         self._proxy = account.proxy
-        self._scripted = scripted
+        self._sleep = sleep
+        self._state, self._scripted = divide(account.storage_state, site.base_url)
+        self._journal = _journal(account)
         self._context: playwright.BrowserContext | None = None
         self._listeners: Listeners | None = None
-        self.journal = _journal(account)
-        self.calls = Calls(self.journal, frozen, lose)
+        self.calls = Calls(self._journal, frozen, lose)
 
-    async def make(self, browser: playwright.Browser, state: StorageState | None) -> playwright.Page:
-        """The context's first page. Raises `StateRejected`, `BrowserLost` or `PageTimeout`."""
-        return await self.calls.run(
-            lambda: self._make(browser, state), timeout=self._options.launch_timeout, doing="making a context"
-        )
+    async def make(self, browser: playwright.Browser) -> BrowserPage:
+        """The context's page. Raises `StateRejected`, `BrowserLost` or `PageTimeout`."""
+        seconds = self._options.launch_timeout
+        return await self.calls.run(lambda: self._make(browser), timeout=seconds, doing="making a context")
 
-    async def _make(self, browser: playwright.Browser, state: StorageState | None) -> playwright.Page:
-        self._context = context = await self._new_context(browser, state)
-        self._listeners = Listeners(context, self.journal, self.calls, self._options.max_pages)
+    async def _make(self, browser: playwright.Browser) -> BrowserPage:
+        self._context = context = await self._new_context(browser)
+        self._listeners = Listeners(context, self._journal, self.calls, self._options.max_pages)
         self._listeners.listen()
         if self._scripted is not None:
             script = await context.add_init_script(self._scripted.script)
             self._listeners.restore(self._scripted, script.close)
         page = await context.new_page()
         self._listeners.attach(page)
-        return page
+        return BrowserPage(
+            page,
+            self._site,
+            calls=self.calls,
+            journal=self._journal,
+            listeners=self._listeners,
+            scripted=self._scripted,
+            sleep=self._sleep,
+        )
 
-    async def _new_context(
-        self, browser: playwright.Browser, state: StorageState | None
-    ) -> playwright.BrowserContext:
+    async def _new_context(self, browser: playwright.Browser) -> playwright.BrowserContext:
         width, height = self._options.viewport
         # Playwright's type for a state leaves out what else it restores.
-        restored: Any = state
+        state: Any = self._state
         try:
             return await browser.new_context(
                 accept_downloads=False,
@@ -72,7 +83,7 @@ class Context:
                 locale=self._options.locale,
                 viewport={"width": width, "height": height},
                 proxy=_proxy_settings(self._proxy, self._options),
-                storage_state=restored,
+                storage_state=state,
             )
         except playwright.Error as error:
             if is_closed(error) or "Error setting storage state" not in error.message:

@@ -49,10 +49,9 @@ async def start_browser(
     try:
         if options.endpoint is not None:
             place = f"the browser endpoint at {urlsplit(options.endpoint).hostname}"
-            connect = (
-                driver.chromium.connect_over_cdp if _speaks_cdp(options.endpoint) else driver.chromium.connect
-            )
-            return await connect(options.endpoint, timeout=milliseconds)
+            if _speaks_cdp(options.endpoint):
+                return await driver.chromium.connect_over_cdp(options.endpoint, timeout=milliseconds)
+            return await driver.chromium.connect(options.endpoint, timeout=milliseconds)
         place = find_browser(options.executable)
         return await driver.chromium.launch(
             executable_path=place,
@@ -85,7 +84,7 @@ def _reason(error: playwright.Error) -> str:
     return one_line(complaint[1] if complaint else error.message.partition("\n")[0], 200)
 
 
-def _expect_its_death(manager: playwright.PlaywrightContextManager) -> None:
+def _expect_its_death(manager: object) -> None:
     """Read the error of a killed driver, which Playwright keeps in a future that nobody awaits.
 
     asyncio would log it as never retrieved. Private, so a Playwright without it costs that log line only.
@@ -97,8 +96,8 @@ def _expect_its_death(manager: playwright.PlaywrightContextManager) -> None:
 
 @asynccontextmanager
 async def _environment_with(additional: Mapping[str, str]) -> AsyncIterator[None]:
-    while not _environment_lock.acquire(blocking=False):
-        await asyncio.sleep(0.01)  # noqa: ASYNC110 - the other launch may be on another loop
+    while not _environment_lock.acquire(blocking=False):  # noqa: ASYNC110 - it may be on another loop
+        await asyncio.sleep(0.01)
     saved = {name: os.environ.get(name) for name in additional}
     try:
         os.environ.update(additional)

@@ -30,14 +30,8 @@ class Journal:
     def hide(self, secret: str | None) -> None:
         """Never let `secret` through, be it plain, in a URL, or in JSON."""
         if secret:
-            for form in (
-                secret,
-                quote(secret),
-                quote(secret, safe=""),
-                quote_plus(secret),
-                json.dumps(secret)[1:-1],
-            ):
-                self._secrets[form] = None
+            in_urls = (quote(secret), quote(secret, safe=""), quote_plus(secret))
+            self._secrets.update(dict.fromkeys((secret, json.dumps(secret)[1:-1], *in_urls)))
 
     def record(self, kind: str, text: str) -> None:
         """Keep an event; `kind` is one of those of `PageEvent`."""

@@ -45,6 +45,8 @@ class Listeners:
         self._seen: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.TimerHandle | None = None
+        # Documents that the page has shown, counted when their DOM is there.
+        self.documents = 0
 
     def listen(self) -> None:
         """Attach to the context, before it has a page."""
@@ -63,6 +65,7 @@ class Listeners:
         """Attach to the page that the calls are for; every further page is a window that it opened."""
         page.on("crash", self._on_crash)
         page.on("close", self._on_close)
+        page.on("domcontentloaded", self._on_document)
         self._context.on("page", self._on_window)
 
     async def detach(self) -> None:
@@ -122,11 +125,12 @@ class Listeners:
             return
         self._seen["window"] += 1
         if self._seen["window"] > WINDOWS_CLOSED:
-            self._calls.end(
-                PageCrashed, f"the page was given up: it opened {WINDOWS_CLOSED} windows too many"
-            )
+            self._calls.end(PageCrashed, f"given up: the page opened {WINDOWS_CLOSED} windows too many")
         self._journal.record("popup_closed", shown_url(window.url))
         self._spawn(window.close())
+
+    def _on_document(self, _page: playwright.Page) -> None:
+        self.documents += 1
 
     def _on_crash(self, _page: playwright.Page) -> None:
         self._journal.record("crash", "the page crashed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.browser.processes import owner_marker
@@ -89,7 +90,7 @@ def unwanted_switches() -> list[str]:
     return ["--disable-dev-shm-usage"] if free >= _SHM_ENOUGH_BYTES else []
 
 
-def browser_environment(additional: dict[str, str]) -> dict[str, str | float | bool]:
+def browser_environment(additional: Mapping[str, str]) -> dict[str, str | float | bool]:
     """The environment of the browser process: the little it needs, and `additional`."""
     kept = {
         name: value

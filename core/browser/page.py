@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from playwright import async_api as playwright
 
 from core.browser.calls import Calls
 from core.browser.journal import Journal
+from core.browser.listeners import Listeners
 from core.browser.state import ScriptedOrigin, fit
 from core.browser.urls import SCHEMES, check_url, retry_after, shown_url
 from core.errors import BrowserError, ElementMissing, HttpError, NavigationFailed, RateLimited
@@ -49,6 +51,7 @@ class BrowserPage:
         *,
         calls: Calls,
         journal: Journal,
+        listeners: Listeners,
         scripted: ScriptedOrigin | None,
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
@@ -56,22 +59,19 @@ class BrowserPage:
         self._site = site
         self._calls = calls
         self._journal = journal
+        self._listeners = listeners
         self._scripted = scripted
         self._sleep = sleep
         self._mouse_is_placed = False
-        self._navigations = 0
-        page.on("framenavigated", self._on_navigated)
-
-    def _on_navigated(self, frame: playwright.Frame) -> None:
-        self._navigations += frame == self._page.main_frame
-
-    @property
-    def navigations(self) -> int:
-        return self._navigations
 
     @property
     def url(self) -> str:
         return clean(self._page.url, limit=LINK_CHARACTERS)
+
+    @property
+    def navigations(self) -> int:
+        # Counted when the DOM is there: Playwright does not tell a commit from a change of the fragment.
+        return self._listeners.documents
 
     @property
     def events(self) -> list[PageEvent]:
@@ -85,6 +85,7 @@ class BrowserPage:
             lambda: self._page.goto(url, wait_until="domcontentloaded", timeout=timeout * 1000),
             timeout=timeout,
             doing=f"opening {shown_url(url)}",
+            refused=NavigationFailed,
         )
         self._check_arrival(response)
 
@@ -99,7 +100,9 @@ class BrowserPage:
                 return None
             return await self._page.go_back(wait_until="domcontentloaded", timeout=timeout * 1000)
 
-        response = await self._calls.run(go_back, timeout=timeout, doing="going back")
+        response = await self._calls.run(
+            go_back, timeout=timeout, doing="going back", refused=NavigationFailed
+        )
         if response is not None:
             self._check_arrival(response)
 
@@ -118,7 +121,8 @@ class BrowserPage:
     async def click(self, selector: str, *, nth: int = 0, timeout: float) -> None:
         target = self._visible(selector).nth(nth)
         place = f"{selector} [{nth}]" if nth else selector
-        await self._act(lambda: target.click(timeout=timeout * 1000), timeout, f"clicking {place}")
+        async with self._arrivals_checked():
+            await self._act(lambda: target.click(timeout=timeout * 1000), timeout, f"clicking {place}")
 
     async def fill(self, selector: str, text: str, *, secret: bool = False, timeout: float) -> None:
         if secret:
@@ -135,9 +139,9 @@ class BrowserPage:
 
     async def press(self, selector: str, key: str, *, timeout: float) -> None:
         target = self._visible(selector).first
-        await self._act(
-            lambda: target.press(key, timeout=timeout * 1000), timeout, f"pressing {key} in {selector}"
-        )
+        doing = f"pressing {key} in {selector}"
+        async with self._arrivals_checked():
+            await self._act(lambda: target.press(key, timeout=timeout * 1000), timeout, doing)
 
     async def wheel(self, pixels: int, *, timeout: float) -> None:
         async def turn() -> None:
@@ -153,24 +157,17 @@ class BrowserPage:
 
     async def is_visible(self, selector: str, *, timeout: float) -> bool:
         first = self._visible(selector).first
-        return await self._look(first.is_visible, timeout, f"looking for {selector}", late=ElementMissing)
+        return await self._look(first.is_visible, timeout, f"looking for {selector}", refused=ElementMissing)
 
     async def wait_visible(self, selector: str, *, timeout: float) -> None:
         first = self._visible(selector).first
-        await self._act(
-            lambda: first.wait_for(state="visible", timeout=timeout * 1000),
-            timeout,
-            f"waiting for {selector}",
-        )
+        doing = f"waiting for {selector}"
+        await self._act(lambda: first.wait_for(state="visible", timeout=timeout * 1000), timeout, doing)
 
     async def links(self, selector: str, *, timeout: float) -> list[str]:
         every = self._page.locator(selector)
-        found = await self._look(
-            lambda: every.evaluate_all(_LINKS),
-            timeout,
-            f"reading the links of {selector}",
-            late=ElementMissing,
-        )
+        doing = f"reading the links of {selector}"
+        found = await self._look(lambda: every.evaluate_all(_LINKS), timeout, doing, refused=ElementMissing)
         # The page may have replaced what the script relies on, so nothing is taken for granted.
         texts = [link for link in found if isinstance(link, str)] if isinstance(found, list) else []
         usable = (clean(link, limit=LINK_CHARACTERS) for link in texts if len(link) <= LINK_CHARACTERS)
@@ -210,6 +207,27 @@ class BrowserPage:
 
     # ---- how -------------------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def _arrivals_checked(self) -> AsyncIterator[None]:
+        """Where an act brings another document, check that as `goto` does.
+
+        Responses are listened to during the act only: each is a message from the driver.
+        """
+        arrived: list[playwright.Response] = []
+
+        def see(response: playwright.Response) -> None:
+            request = response.request
+            if request.is_navigation_request() and request.frame == self._page.main_frame:
+                arrived.append(response)
+
+        self._page.on("response", see)
+        try:
+            yield
+        finally:
+            self._page.remove_listener("response", see)
+        if arrived:
+            self._check_arrival(arrived[-1])
+
     def _visible(self, selector: str) -> playwright.Locator:
         return self._page.locator(selector).filter(visible=True)
 
@@ -220,6 +238,7 @@ class BrowserPage:
             timeout=timeout,
             doing=doing,
             late=ElementMissing,
+            refused=ElementMissing,
             answers=lambda: self._page.evaluate("0"),
         )
 
@@ -228,7 +247,7 @@ class BrowserPage:
         call: Callable[[], Awaitable[T]],
         timeout: float,
         doing: str,
-        late: type[BrowserError] = NavigationFailed,
+        refused: type[BrowserError] = NavigationFailed,
     ) -> T:
         """A call that looks at the document as it is, again when a navigation took it away."""
 
@@ -241,4 +260,4 @@ class BrowserPage:
                         raise
                 await self._page.wait_for_load_state("domcontentloaded")
 
-        return await self._calls.run(look, timeout=timeout, doing=doing, late=late)
+        return await self._calls.run(look, timeout=timeout, doing=doing, refused=refused)

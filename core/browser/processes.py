@@ -36,7 +36,7 @@ def owner_marker(pid: int | None = None) -> str:
 def owner_is_gone(marker: str) -> bool:
     """Whether `marker` names a process of this host that no longer lives; False when in doubt."""
     host, _, rest = marker.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdigit():
+    if host != socket.gethostname() or not rest.isdecimal():
         return False
     try:
         return owner_marker(int(rest)) != marker
@@ -125,8 +125,8 @@ class Processes:
         """Wait at most `seconds` until none runs; False if one still does."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.alive():
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 - nobody tells when orphans end
+                while self.alive():  # noqa: ASYNC110 - nobody tells when orphans end
+                    await asyncio.sleep(0.01)
         return not self.alive()
 
     def remove_directory(self) -> None:
@@ -154,7 +154,8 @@ class Processes:
 
 def kill_all(processes: Iterable[psutil.Process]) -> None:
     """SIGKILL drivers one by one, then browsers with their whole process group."""
-    drivers, browsers = [], []
+    drivers: list[psutil.Process] = []
+    browsers: list[psutil.Process] = []
     for process in processes:
         (drivers if _is_driver(process) else browsers).append(process)
     # A driver shares its group with the worker that started it.

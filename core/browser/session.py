@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from playwright import async_api as playwright
 
 from core.browser.calls import Calls, unhurried
-from core.browser.context import Context
+from core.browser.context import Context, Sleep
 from core.browser.driver import start_browser, start_driver
 from core.browser.options import BrowserOptions
-from core.browser.page import BrowserPage
 from core.browser.processes import OWNER_VARIABLE, Processes, make_directory
-from core.browser.state import divide
 from core.errors import BrowserLost, BrowserUnavailable, PageCrashed
 from core.page import Page
 from core.types import AccountSpec, SiteSpec
-
-Sleep = Callable[[float], Awaitable[object]]
 
 # From SIGKILL until the kernel has taken the processes away.
 _KILLED_SECONDS = 2.0
@@ -77,21 +73,13 @@ class Browser:
 
     @asynccontextmanager
     async def _open_page(self, site: SiteSpec, account: AccountSpec) -> AsyncIterator[Page]:
-        state, scripted = divide(account.storage_state, site.base_url)
         connection = self.connection
-        context = Context(self._options, account, scripted, frozen=self._processes.frozen, lose=self.lose)
+        frozen = self._processes.frozen
+        context = Context(self._options, site, account, sleep=self._sleep, frozen=frozen, lose=self.lose)
         self._pages.add(context.calls)
         try:
             # Not to be cut short: a context that nobody knows of would stay as long as the browser.
-            page = await unhurried(context.make(connection, state))
-            yield BrowserPage(
-                page,
-                site,
-                calls=context.calls,
-                journal=context.journal,
-                scripted=scripted,
-                sleep=self._sleep,
-            )
+            yield await unhurried(context.make(connection))
         finally:
             await unhurried(self._close(context))
 
@@ -131,10 +119,12 @@ class Browser:
         self.lose("the browser was closed")
         ending: list[asyncio.Task[None]] = []
         try:
-            for step in (self._browser and self._browser.close, self._driver and self._driver.stop):
-                if step is not None:
-                    ending.append(asyncio.ensure_future(step()))
-                    await asyncio.wait(ending, timeout=seconds)
+            if self._browser is not None:
+                ending.append(asyncio.ensure_future(self._browser.close()))
+                await asyncio.wait(ending, timeout=seconds)
+            if self._driver is not None:
+                ending.append(asyncio.ensure_future(self._driver.stop()))
+                await asyncio.wait(ending, timeout=seconds)
         finally:
             # Nothing here waits for anybody, so it also happens when even this is cancelled.
             self._processes.forget()

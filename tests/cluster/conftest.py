@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,6 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
+from core.browser.processes import OWNER_VARIABLE
+from demo_site.markup import REEL, Markup
 from demo_site.server import DemoSite
 from tests import services
 from tools.processes import ROOT, Children
@@ -79,20 +82,36 @@ class System:
         )
         return done.stderr
 
+    def wait_until(self, happened: Callable[[], object], *, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < end, f"it did not happen within {seconds:g} s\n{self.logs()}"
+            time.sleep(0.2)
+
+    def wait_for(
+        self, task: str, seen: Callable[[dict[str, Any]], object], *, seconds: float = 60
+    ) -> dict[str, Any]:
+        """The status of the task, as soon as it is as wanted."""
+        status: dict[str, Any] = {}
+
+        def look() -> object:
+            status.update(self.json("status", task))
+            return seen(status)
+
+        self.wait_until(look, seconds=seconds)
+        return status
+
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in self.children.log_dir.glob("*.log"))
 
 
-def browser_processes(data: Path) -> list[psutil.Process]:
-    """Browsers and drivers that were started for the system in `data`."""
+def browser_processes() -> list[str]:
+    """The drivers and browsers on this machine that a worker of ours has started."""
     mine = []
-    for process in psutil.process_iter(["name", "cmdline"]):
+    for process in psutil.process_iter():
         try:
-            command = " ".join(process.info["cmdline"] or [])
-            if ("chrom" in command or "playwright" in command) and process.environ().get(
-                "WARMUP_DATA_DIR"
-            ) == str(data):
-                mine.append(process)
+            if OWNER_VARIABLE in process.environ():
+                mine.append(" ".join(process.cmdline())[:200])
         except psutil.Error:
             continue
     return mine
@@ -107,7 +126,11 @@ def make_system(tmp_path: Path) -> Iterator[MakeSystem]:
 
     @contextmanager
     def make(
-        database: str = "sqlite", broker: str = "database", accounts: int = 12, **settings: str
+        database: str = "sqlite",
+        broker: str = "database",
+        accounts: int = 12,
+        markup: Markup = REEL,
+        **settings: str,
     ) -> Iterator[System]:
         data = tmp_path / f"{database}-{broker}"
         data.mkdir()
@@ -125,7 +148,7 @@ def make_system(tmp_path: Path) -> Iterator[MakeSystem]:
                 environment["DATABASE_URL"] = stack.enter_context(services.postgres_database())
             if broker == "redis":
                 environment["Q_BROKER_URL"] = stack.enter_context(services.redis_database())
-            site = stack.enter_context(DemoSite(accounts=accounts, port=0))
+            site = stack.enter_context(DemoSite(accounts=accounts, port=0, markup=markup))
             children = stack.enter_context(Children(data / "logs", environment))
             system = System(environment, site, data, children)
             system.manage("migrate", "--verbosity", "0")

@@ -136,7 +136,7 @@ def test_latency_is_added_to_each_request_but_the_ledgers() -> None:
 @pytest.mark.parametrize(
     ("username", "sign"),
     [
-        ("crash1", "60000"),
+        ("crash1", "5000"),
         ("busy1", "for (;;);"),
         ("alert1", "alert("),
         ("alert1", "beforeunload"),

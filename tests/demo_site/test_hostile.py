@@ -20,7 +20,7 @@ def test_list_links_to_every_page(visitor: Visitor) -> None:
         ("alert", "alert("),
         ("beforeunload", "beforeunload"),
         ("busy", "for (;;);"),
-        ("crash", "60000"),
+        ("crash", "5000"),
         ("download", "endless.bin"),
         ("permissions", "getCurrentPosition"),
         ("permissions", "requestPermission"),
@@ -28,7 +28,7 @@ def test_list_links_to_every_page(visitor: Visitor) -> None:
         ("popups", "window.open("),
         ("text", r"\ud83d low"),
         ("text", r"\u0000"),
-        ("text", r"\u202d"),
+        ("text", r"\u202e"),
     ],
 )
 def test_page_has_its_script(visitor: Visitor, name: str, sign: str) -> None:

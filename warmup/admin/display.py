@@ -84,19 +84,23 @@ def meter(board: Board, name: str) -> SafeString:
     return render_to_string("warmup/admin/parts/meter.html", {"board": board, "name": name})
 
 
-def counts(board: Board) -> SafeString:
-    """How many accounts have each status; every number leads to its runs."""
-    items = [
-        {
-            "number": number,
-            "badge": RUN_LABELS[status],
-            "label": RunStatus(status).label,
-            "url": list_url("warmupaccount", task__id__exact=board.task_id, status__exact=status),
-        }
-        for status, number in board.counts.items()
-        if number
-    ]
-    return render_to_string("warmup/admin/parts/counts.html", {"items": items, "board": board})
+def counts(board: Board, *, words: bool = False) -> SafeString:
+    """How many accounts have each status, with the statuses in `words` too; each leads to its runs."""
+    items = []
+    for status, number in board.counts.items():
+        if number:
+            label = RunStatus(status).label
+            items.append(
+                {
+                    "id": f"task-{board.task_id}-count-{status}",
+                    "number": number,
+                    "badge": RUN_LABELS[status],
+                    "label": label,
+                    "text": f"{number} {label}" if words else number,
+                    "url": list_url("warmupaccount", task__id__exact=board.task_id, status__exact=status),
+                }
+            )
+    return render_to_string("warmup/admin/parts/counts.html", {"items": items})
 
 
 def list_url(name: str, /, **filters: object) -> str:

@@ -1,0 +1,7 @@
+"""What the browser tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("tests.browser.page_contract")

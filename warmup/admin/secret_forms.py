@@ -1,0 +1,43 @@
+"""Pages of rows that have a secret: it is written, never shown, and kept out of error reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+
+from warmup.forms import SecretForm
+
+if TYPE_CHECKING:
+    from core.admin import Admin
+else:
+    Admin = object
+
+
+class SecretFormMixin(Admin):
+    """Shows the fields of a `SecretForm` to those who may change the row, and saves what they typed."""
+
+    plain_fields: tuple[str, ...]
+    secret_fields: tuple[str, ...]
+    kept_fields: tuple[str, ...] = ()  # read only, once the row exists
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets: list[tuple[Any, dict[str, Any]]] = [
+            (None, {"fields": (*self.plain_fields, *(self.kept_fields if obj else ()))})
+        ]
+        if obj is None and self.has_add_permission(request):
+            fieldsets.append((_("Secrets"), {"fields": self.secret_fields}))
+        elif obj is not None and self.has_change_permission(request, obj):
+            fieldsets.append((_("Secrets"), {"fields": (*self.secret_fields, "forget")}))
+        return fieldsets
+
+    @method_decorator(sensitive_post_parameters("username", "password"))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: SecretForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        form.save_secret(obj)
