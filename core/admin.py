@@ -1,5 +1,7 @@
 """What every page of the admin stands on, and the pages of people and of saved browser states."""
 
+# ruff: noqa: ARG002  # the signatures are Django's
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from django.contrib import admin
 from django.contrib.auth import admin as auth_admin
 from django.contrib.auth.models import Group, User
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -23,7 +25,7 @@ from core.models import SessionState
 
 if TYPE_CHECKING:
     UnfoldAdmin = admin.ModelAdmin[Any]
-    UserAdminBase = auth_admin.UserAdmin
+    UserAdminBase = auth_admin.UserAdmin[User]
     GroupAdminBase = auth_admin.GroupAdmin
 else:
     from unfold.admin import ModelAdmin as UnfoldAdmin
@@ -62,6 +64,13 @@ class Admin(UnfoldAdmin):
         deleted, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
         own = {model._meta.verbose_name for model in self.owned}
         return deleted, counts, {name for name in perms_needed if name not in own}, protected
+
+    def gone(self, request: HttpRequest, object_id: object) -> HttpResponse:
+        """Django's answer for a row that is not there: a message on the index."""
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined]
+            request, self.opts, str(object_id)
+        )
+        return answer
 
 
 class ReadOnlyAdmin(Admin):

@@ -16,11 +16,11 @@ LOOK_SECONDS = 0.5
 def watch(task: WarmupTask, console: Console, *, quiet: bool = False) -> str:
     """Show a bar for the task and one for each running account until the task ends; returns its status."""
     columns = (
-        TextColumn("{task.description:<28}"),
+        TextColumn("{task.description:<28}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, disable=quiet) as bars:
         whole = bars.add_task(task.name, total=None, note="")

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from core import browser, lifecycle
 from core.bridge import bridged, run
+from core.owners import owner_marker
 from warmup import services, slices, store
 
 log = structlog.get_logger(__name__)
@@ -20,6 +21,7 @@ STORE = slices.Store(
     seconds_until_work=bridged(store.seconds_until_work),
     poll=bridged(store.poll),
     heartbeat=bridged(store.heartbeat),
+    beat=bridged(lambda: store.beat(lifecycle.cluster_name())),
     write_progress=bridged(store.write_progress),
     set_plan_length=bridged(store.set_plan_length),
     record_intent=bridged(store.record_intent),
@@ -35,7 +37,13 @@ def run_slice(task_id: int) -> None:
 
 def reconcile() -> None:
     """Make the queue agree with the database."""
+    store.beat(lifecycle.cluster_name())
     services.reconcile()
+
+
+def beat() -> None:
+    """Do nothing but show that this cluster's workers take jobs from their queue."""
+    store.beat(lifecycle.cluster_name())
 
 
 def browser_options() -> browser.BrowserOptions:
@@ -58,6 +66,7 @@ def limits() -> slices.Limits:
 
 
 async def _run_slice(task_id: int) -> None:
+    await STORE.beat()
     # A message may be late, doubled or stale: no browser is started for nothing.
     if lifecycle.draining() or not await bridged(store.has_work)(task_id):
         return
@@ -71,7 +80,7 @@ async def _run_slice(task_id: int) -> None:
                 browser_alive=lambda: opened.alive,
                 draining=lifecycle.draining,
                 limits=limits(),
-                worker=browser.owner_marker(),
+                worker=owner_marker(),
             ).run()
     finally:
         log.info("slice_ended", task=task_id)

@@ -175,7 +175,7 @@ def _load_accounts(entries: Sequence[AccountEntry], count: Callable[[str, str], 
 
 
 def _password(account: Account, stored: AccountSecret | None, password: str | None) -> AccountSecret | None:
-    """The secret to save; None when nothing changes. A file without a password leaves the one that is there."""
+    """The secret to save; None when nothing changes. No password in the file leaves the stored one."""
     if password is None:
         return None
     if stored is not None:

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from core.errors import IllegalTransition, InvalidInput, NotFound
+from core.owners import owner_is_gone
 from warmup import audit, queue, store
 from warmup.audit import Actor
 from warmup.models import Playbook, StepRecord, WarmupAccount, WarmupTask
@@ -67,7 +68,7 @@ def start(task: WarmupTask, *, by: Actor) -> int:
     with transaction.atomic():
         now = store.database_now()
         rows = WarmupTask.objects.filter(pk=task.pk)
-        if not rows.transition(TaskStatus.QUEUED, now=now, frm=[TaskStatus.PENDING]):
+        if not rows.transition(TaskStatus.QUEUED, now=now, frm=[TaskStatus.PENDING], moved_at=now):
             raise IllegalTransition(f"task '{task}' is {_status(task)}: only a PENDING task can be started")
         count = _insert_runs(task)
         if not count:
@@ -200,7 +201,7 @@ def _lock_started(task: WarmupTask) -> WarmupTask:
 def _queue_again(locked: WarmupTask, now: datetime) -> None:
     """Have a task whose runs wait again go on; a paused one that nobody resumes stays paused."""
     WarmupTask.objects.filter(pk=locked.pk).transition(
-        TaskStatus.QUEUED, now=now, frm=[TaskStatus.PAUSED, *TASK_FINAL], stop_requested_at=None
+        TaskStatus.QUEUED, now=now, frm=[TaskStatus.PAUSED, *TASK_FINAL], stop_requested_at=None, moved_at=now
     )
     _wake(locked.pk, now)
 
@@ -252,14 +253,16 @@ def _move_to_latest_playbook(task: WarmupTask, which: str) -> None:
 def reconcile() -> dict[str, int]:
     """Make the queue agree with the database, which is the truth. May run anywhere, any time.
 
-    Expired leases go back to the queue (or to their end); a task with work and no recent wake-up gets
-    one; a task whose runs have all ended is settled. Returns what was done, in counts.
+    Runs whose lease has ended, or whose worker on this host is gone, go back to the queue (or to their
+    end); a task with work and no recent wake-up gets one; a task whose runs have all ended is settled.
+    Returns what was done, in counts.
     """
     done = {"expired": 0, "woken": 0, "settled": 0}
     now = store.database_now()
-    expired = WarmupAccount.objects.expired(now).order_by().values_list("task_id", flat=True).distinct()
-    for task_id in list(expired):
-        done["expired"] += store.expire(task_id)
+    gone = _gone_workers()
+    lost = WarmupAccount.objects.active().filter(Q(lease_until__lte=now) | Q(worker__in=gone))
+    for task_id in list(lost.order_by().values_list("task_id", flat=True).distinct()):
+        done["expired"] += store.expire(task_id, gone=gone)
     without_live = WarmupTask.objects.active().exclude(runs__status__in=_LIVE)
     for task_id in list(without_live.values_list("pk", flat=True)):
         with transaction.atomic():
@@ -267,7 +270,17 @@ def reconcile() -> dict[str, int]:
             store.settle_task(task_id, now)
         done["settled"] += 1
     done["woken"] = _wake_idle(WarmupTask.objects.all(), now, older_than_seconds=WAKE_AGAIN_SECONDS)
+    store.forget_old_pulses()
     return done
+
+
+def _gone_workers() -> list[str]:
+    """The workers of this host that hold leases and are no longer alive.
+
+    Their leases need not be waited for: the process that could use them has ended.
+    """
+    workers = WarmupAccount.objects.active().order_by().values_list("worker", flat=True).distinct()
+    return [worker for worker in workers if owner_is_gone(worker)]
 
 
 def after_slice(task_id: int) -> None:

@@ -60,6 +60,7 @@ class Store:
     seconds_until_work: Callable[[int], Awaitable[float | None]]
     poll: Callable[[int, Sequence[Lease]], Awaitable[Control]]
     heartbeat: Callable[[Sequence[Lease]], Awaitable[frozenset[int]]]
+    beat: Callable[[], Awaitable[None]]
     write_progress: Callable[[Sequence[StepReport], Sequence[LogEntry]], Awaitable[frozenset[int]]]
     set_plan_length: Callable[[Lease, int], Awaitable[bool]]
     record_intent: Callable[[Lease, int, PlanStep], Awaitable[IntentAnswer | None]]
@@ -231,8 +232,11 @@ class Slice:
             if control.pause or self.draining():
                 self.signals.pause.set()
             self._lose(control.lost)
-            if leases and time.monotonic() - beat >= self.limits.heartbeat_seconds:
-                beat = time.monotonic()
+            if time.monotonic() - beat < self.limits.heartbeat_seconds:
+                continue
+            beat = time.monotonic()
+            await self.store.beat()
+            if leases:
                 self._lose(await self.store.heartbeat(leases))
                 self.renewed = beat
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -39,11 +38,10 @@ def artifact_file(request: HttpRequest, name: str) -> HttpResponse:
     except (OSError, SecretUnreadable) as error:
         return _text(_("The file of this artifact cannot be read: %(why)s") % {"why": error}, status=410)
     is_picture = artifact.kind == Artifact.Kind.SCREENSHOT
-    filename = f"{re.sub(r'[^A-Za-z0-9_-]+', '-', artifact.name).strip('-') or 'artifact'}"
+    filename = re.sub(r"[^A-Za-z0-9_-]+", "-", artifact.name).strip("-") or "artifact"
     response = HttpResponse(content, content_type="image/png" if is_picture else "text/html; charset=utf-8")
-    response["Content-Disposition"] = content_disposition_header(
-        as_attachment=not is_picture, filename=f"{filename}.{'png' if is_picture else 'html'}"
-    )
+    kind, extension = ("inline", "png") if is_picture else ("attachment", "html")
+    response["Content-Disposition"] = f'{kind}; filename="{filename}.{extension}"'
     return _locked(response)
 
 

@@ -6,7 +6,7 @@ call has a deadline, every error is one of `core.errors`, and no end leaves a pr
 
 from core.browser.options import BrowserOptions
 from core.browser.probe import probe
-from core.browser.processes import owner_is_gone, owner_marker, reap_orphans
+from core.browser.processes import reap_orphans
 from core.browser.session import Browser, launch
 from core.browser.state import MAX_BYTES, MAX_ORIGINS
 from core.browser.urls import check_url, host_allowed, origin_of, shown_url
@@ -20,8 +20,6 @@ __all__ = [
     "host_allowed",
     "launch",
     "origin_of",
-    "owner_is_gone",
-    "owner_marker",
     "probe",
     "reap_orphans",
     "shown_url",

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.browser.processes import owner_marker
+from core.owners import owner_marker
 
 MIB = 1024 * 1024
 

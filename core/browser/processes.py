@@ -13,48 +13,19 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
 
+from core.owners import owner_is_gone
+
 OWNER_VARIABLE = "WARMUP_OWNER"
 _DIRECTORY_PREFIX = "warmup-browser-"
 _OWNER_FILE = "owner"
 # Statuses in which a process answers nobody.
 _STOPPED = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-
-
-def owner_marker(pid: int | None = None) -> str:
-    """`host:pid:starttime` of a process (this one), which no other process ever has."""
-    pid = os.getpid() if pid is None else pid
-    return f"{socket.gethostname()}:{pid}:{_start_time(pid)}"
-
-
-def owner_is_gone(marker: str) -> bool:
-    """Whether `marker` names a process of this host that no longer lives; False when in doubt."""
-    host, _, rest = marker.rpartition(":")[0].rpartition(":")
-    if host != socket.gethostname() or not rest.isdecimal():
-        return False
-    try:
-        return owner_marker(int(rest)) != marker
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
-
-
-def _start_time(pid: int) -> int:
-    """When the process started, in clock ticks since boot: no clock change moves it."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        # Gone, or not Linux.
-        return int(psutil.Process(pid).create_time())
-    # The name in parentheses may hold spaces; starttime is field 22, and 20th after the name.
-    return int(stat.rpartition(")")[2].split()[19])
 
 
 def make_directory(marker: str) -> Path:

@@ -274,12 +274,13 @@ class PageContract:
         async with harness.open_page(ACCOUNT) as page:
             await page.goto(harness.site.url("/feed"), timeout=PATIENT)
 
-            for act in (
+            acts: list[Callable[[], Awaitable[object]]] = [
                 lambda: page.click("#nothing", timeout=SHORT),
                 lambda: page.fill("#nothing", "text", timeout=SHORT),
                 lambda: page.press("#nothing", "Enter", timeout=SHORT),
                 lambda: page.wait_visible("#nothing", timeout=SHORT),
-            ):
+            ]
+            for act in acts:
                 with pytest.raises(ElementMissing, match="#nothing"):
                     await act()
 

@@ -1,8 +1,8 @@
 """Accounts: their pages, and "Warm up...", which makes a task of the chosen ones and starts it."""
 
-from __future__ import annotations
+# ruff: noqa: ARG002  # the signatures are Django's
 
-from typing import Any
+from __future__ import annotations
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.admin import Admin, EmptyState, moment
 from core.models import Account, SessionState, Site
-from warmup.admin.confirm import CONFIRMED, page
+from warmup.admin.confirm import CONFIRMED, actor, page
 from warmup.admin.display import list_url, object_url
 from warmup.admin.secret_forms import SecretFormMixin
 from warmup.admin.verbs import accounts_text
@@ -76,7 +76,7 @@ class AccountAdmin(SecretFormMixin, Admin):
         ((site, number, enabled),) = sites
         form = WarmUpForm(data=request.POST if CONFIRMED in request.POST else None, site=site)
         if form.is_bound and form.is_valid():
-            made = form.create_and_start(chosen, by=request.user)
+            made = form.create_and_start(chosen, by=actor(request))
             if made:
                 task, count = made
                 text = _now("Warming up %(accounts)s:") % {"accounts": accounts_text(count)}

@@ -1,4 +1,4 @@
-"""Where tasks stand: what lists, pages, confirmations and the moving parts show, in three queries."""
+"""Where tasks stand: what lists, pages, confirmations and the moving parts show."""
 
 from __future__ import annotations
 
@@ -86,31 +86,30 @@ class Board:
         return pieces
 
 
-def boards(task_ids: Iterable[int]) -> dict[int, Board]:
-    """The boards of these tasks; a task that is gone has none."""
-    ids = list(task_ids)
-    progress = reporting.progress(ids)
-    counts: dict[int, dict[str, int]] = {}
+def boards(tasks: Iterable[WarmupTask]) -> dict[int, Board]:
+    """The boards of these tasks by their ids, in two queries."""
+    by_id = {task.pk: task for task in tasks}
+    progress = reporting.progress(list(by_id))
+    counts: dict[int, dict[str, int]] = {pk: dict.fromkeys(RunStatus.values, 0) for pk in by_id}
     doubts: dict[int, int] = {}
     rows = (
-        WarmupAccount.objects.filter(task_id__in=ids)
+        WarmupAccount.objects.filter(task_id__in=by_id)
         .order_by()
         .values("task_id", "status")
         .annotate(number=Count("pk"), doubt=Count("pk", filter=Q(reason=ParkReason.IN_DOUBT)))
     )
     for row in rows:
-        counts.setdefault(row["task_id"], dict.fromkeys(RunStatus.values, 0))[row["status"]] = row["number"]
+        counts[row["task_id"]][row["status"]] = row["number"]
         if row["status"] == RunStatus.PARKED:
             doubts[row["task_id"]] = row["doubt"]
-    tasks = WarmupTask.objects.filter(pk__in=ids).values_list("pk", "status", "stop_requested_at")
     return {
         pk: Board(
             task_id=pk,
-            status=status,
-            stop_requested=stop is not None and status not in TASK_FINAL,
+            status=task.status,
+            stop_requested=task.stop_requested_at is not None and not task.is_final,
             progress=progress[pk],
-            counts=counts.get(pk, dict.fromkeys(RunStatus.values, 0)),
+            counts=counts[pk],
             in_doubt=doubts.get(pk, 0),
         )
-        for pk, status, stop in tasks
+        for pk, task in by_id.items()
     }

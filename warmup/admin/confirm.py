@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
@@ -24,6 +24,7 @@ from warmup import services
 from warmup.admin.board import boards
 from warmup.admin.display import object_url
 from warmup.admin.verbs import Forecast, Result, Verb, carry_out, forecast
+from warmup.audit import Actor
 from warmup.forms import VerbForm
 from warmup.models import WarmupTask
 
@@ -32,15 +33,20 @@ NAMES_SHOWN = 20
 CONFIRMED = "confirmed"
 
 
+def actor(request: HttpRequest) -> Actor:
+    """Who asks; the admin has seen to it that it is somebody."""
+    return cast(Actor, request.user)
+
+
 def act_on_chosen(
     verb: Verb, model_admin: ModelAdmin[Any], request: HttpRequest, chosen: QuerySet[WarmupTask]
 ) -> HttpResponse | None:
     """The action of the task list: asks first, then does it to each chosen task."""
-    tasks = chosen.select_related("site", "playbook").order_by("pk")
+    tasks = list(chosen.select_related("site", "playbook").order_by("pk"))
     if CONFIRMED in request.POST:
-        report(request, carry_out(verb, tasks, by=request.user))
+        report(request, carry_out(verb, tasks, by=actor(request)))
         return None  # back to the list
-    ahead = forecast(verb, boards(tasks.values_list("pk", flat=True)))
+    ahead = forecast(verb, boards(tasks))
     names = {task.pk: task for task in tasks}
     context = {
         "ahead": ahead,
@@ -89,9 +95,9 @@ def ask_or_act(
         form = VerbForm(data=request.POST, request=request, task=task, verb=verb.name)
         if form.is_valid() and form.cleaned_data.get("latest_playbook"):
             verb = replace(verb, carry_out=_restart_with_latest)
-        report(request, carry_out(verb, [task], by=request.user))
+        report(request, carry_out(verb, [task], by=actor(request)))
         return _back_to(request, object_url(task))
-    ahead = forecast(verb, boards([task.pk]))
+    ahead = forecast(verb, boards([task]))
     form = VerbForm(request=request, task=task, verb=verb.name)
     if not request.headers.get("HX-Request"):
         context = {"ahead": ahead, "able": [task], "unable": [], "form": form, "original": task}
@@ -124,11 +130,11 @@ def report(request: HttpRequest, result: Result) -> None:
         messages.success(request, result.message)
     for error in result.errors[:ERRORS_SHOWN]:
         messages.error(request, error)
-    if more := len(result.errors) - ERRORS_SHOWN:
-        if more > 0:
-            messages.error(
-                request, ngettext("... and %(more)d more.", "... and %(more)d more.", more) % {"more": more}
-            )
+    more = len(result.errors) - ERRORS_SHOWN
+    if more > 0:
+        messages.error(
+            request, ngettext("... and %(more)d more.", "... and %(more)d more.", more) % {"more": more}
+        )
 
 
 def _back_to(request: HttpRequest, url: str) -> HttpResponse:

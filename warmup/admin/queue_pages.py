@@ -3,6 +3,8 @@
 Its own pages show arguments and results, whose loading runs whatever a pickle says.
 """
 
+# ruff: noqa: ARG002  # the signatures are Django's
+
 from __future__ import annotations
 
 from importlib import import_module

@@ -16,6 +16,7 @@ from core.admin import EmptyState, ReadOnlyAdmin, moment
 from core.errors import WarmupError
 from warmup import services
 from warmup.admin import run_page
+from warmup.admin.confirm import actor
 from warmup.admin.display import link, object_url, reason_text, run_badge
 from warmup.admin.verbs import accounts_text
 from warmup.models import WarmupAccount
@@ -118,7 +119,7 @@ class RunAdmin(ReadOnlyAdmin):
             messages.error(request, _now("Say whether it happened: nothing was changed."))
         else:
             try:
-                services.settle(run, happened=answer == "yes", by=request.user)
+                services.settle(run, happened=answer == "yes", by=actor(request))
                 messages.success(request, _now("Settled: the run goes on."))
             except WarmupError as error:
                 messages.error(request, str(error))
@@ -130,7 +131,7 @@ class RunAdmin(ReadOnlyAdmin):
         if isinstance(run, HttpResponse):
             return run
         try:
-            number = services.resume(run.task, by=request.user)
+            number = services.resume(run.task, by=actor(request))
             text = _now("The task goes on: %(accounts)s wait for a worker.")
             messages.success(request, text % {"accounts": accounts_text(number)})
         except WarmupError as error:
@@ -144,7 +145,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not self.has_control_permission(request):
             raise PermissionDenied
         run = self._find(run_id)
-        return run or self._get_obj_does_not_exist_redirect(request, self.opts, str(run_id))
+        return run or self.gone(request, run_id)
 
     def _find(self, object_id: str | int) -> WarmupAccount | None:
         text = str(object_id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
@@ -30,7 +28,7 @@ class SiteAdmin(Admin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Site]:
-        queryset: Any = super().get_queryset(request)
+        queryset: QuerySet[Site] = super().get_queryset(request)
         return queryset.annotate(number=Count("accounts"))
 
     @admin.display(description=_("accounts"), ordering="number")

@@ -52,9 +52,9 @@ class Shown:
             level=level if level in LEVELS else "INFO",
         )
 
-    def query(self, **changes: object) -> str:
+    def query(self, **changes: str | int) -> str:
         """The address's query for this, with changes."""
-        return urlencode({"page": self.page, "level": self.level} | changes)
+        return urlencode({"page": self.page, "level": self.level, **changes})
 
 
 def context(request: HttpRequest, task: WarmupTask, *, control: bool) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def context(request: HttpRequest, task: WarmupTask, *, control: bool) -> dict[st
 def live_context(request: HttpRequest, task: WarmupTask, *, control: bool) -> dict[str, Any]:
     """What moves: progress, controls, runs and log."""
     shown = Shown.of(request)
-    board = boards([task.pk])[task.pk]
+    board = boards([task])[task.pk]
     verbs = [verb.name for verb in valid_verbs(board)] if control else []
     live = reverse("admin:warmup_warmuptask_live", args=[task.pk])
     # The controls are sent again only when they change: a dialog may be opening from one of them.
@@ -122,7 +122,7 @@ def _seconds(task: WarmupTask) -> float:
 
 def _parked(board: Board) -> list[dict[str, Any]]:
     """The parked runs by what helps them, each with its list."""
-    url = {"task__id__exact": board.task_id, "status__exact": RunStatus.PARKED}
+    url: dict[str, str | int] = {"task__id__exact": board.task_id, "status__exact": RunStatus.PARKED}
     kinds = [
         {
             "doubt": True,

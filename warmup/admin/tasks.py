@@ -1,8 +1,10 @@
 """Warm-up tasks: the list, with its verbs, and the deletion. The page of one task is in `task_page`."""
 
+# ruff: noqa: ARG002  # the signatures are Django's
+
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +23,7 @@ from core.admin import Admin, EmptyState, moment
 from core.errors import WarmupError
 from warmup.admin import deletion, task_page
 from warmup.admin.board import Board, boards
-from warmup.admin.confirm import act_on_chosen, ask_or_act
+from warmup.admin.confirm import act_on_chosen, actor, ask_or_act
 from warmup.admin.display import counts, link, meter, task_badge
 from warmup.admin.verbs import VERBS
 from warmup.models import WarmupTask
@@ -30,11 +32,11 @@ NAMES_SHOWN = 20
 
 
 class TaskChangeList(ChangeList):  # type: ignore[misc]  # unfold has no types
-    """Gives every task of the page its board, all of them in three queries."""
+    """Gives every task of the page its board, all of them in two queries."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = list(self.result_list)
+        self.result_list: list[WarmupTask] = list(self.result_list)
         self.board = poll(self.result_list)
 
 
@@ -43,15 +45,13 @@ def poll(tasks: Sequence[WarmupTask], *, again: bool = False) -> dict[str, Any]:
 
     `again`: for htmx, to take the place of the cells that the page has.
     """
-    stands = boards(task.pk for task in tasks)
+    stands = boards(tasks)
     for task in tasks:
-        # A task that was deleted in between shows as it was.
-        task.board = stands.get(task.pk) or Board(task.pk, task.status)  # type: ignore[attr-defined]
-        task.cells = cells(task, task.board, again=again)  # type: ignore[attr-defined]
+        task.cells = cells(task, stands[task.pk], again=again)  # type: ignore[attr-defined]
     ids = ",".join(str(task.pk) for task in tasks)
     return {
         "rows": [task.cells for task in tasks],  # type: ignore[attr-defined]
-        "moving": any(task.board.moving for task in tasks),  # type: ignore[attr-defined]
+        "moving": any(board.moving for board in stands.values()),
         "url": f"{reverse('admin:warmup_warmuptask_board')}?ids={ids}",
     }
 
@@ -108,23 +108,23 @@ class TaskAdmin(Admin):
 
     @admin.display(description=_("status"), ordering="status")
     def status_cell(self, task: WarmupTask) -> str:
-        return task.cells["status"]  # type: ignore[attr-defined]
+        return shown(task, "status")
 
     @admin.display(description=_("progress"))
     def progress_cell(self, task: WarmupTask) -> str:
-        return task.cells["progress"]  # type: ignore[attr-defined]
+        return shown(task, "progress")
 
     @admin.display(description=_("accounts"))
     def counts_cell(self, task: WarmupTask) -> str:
-        return task.cells["counts"]  # type: ignore[attr-defined]
+        return shown(task, "counts")
 
     @admin.display(description=_("started"), ordering="started_at")
     def started(self, task: WarmupTask) -> str:
-        return task.cells["started"]  # type: ignore[attr-defined]
+        return shown(task, "started")
 
     @admin.display(description=_("completed"), ordering="completed_at")
     def completed(self, task: WarmupTask) -> str:
-        return task.cells["completed"]  # type: ignore[attr-defined]
+        return shown(task, "completed")
 
     @admin.display(description=_("site"), ordering="site__name")
     def site_cell(self, task: WarmupTask) -> str:
@@ -134,8 +134,8 @@ class TaskAdmin(Admin):
     def playbook_cell(self, task: WarmupTask) -> str:
         return link(task.playbook)
 
-    def get_actions(self, request: HttpRequest) -> dict[str, tuple[Callable[..., Any], str, str]]:
-        actions = super().get_actions(request)
+    def get_actions(self, request: HttpRequest) -> Any:
+        actions: Any = super().get_actions(request)
         if self.has_control_permission(request):
             for verb in VERBS.values():
                 actions[verb.name] = (partial(act_on_chosen, verb), verb.name, str(verb.title))
@@ -189,7 +189,7 @@ class TaskAdmin(Admin):
             raise PermissionDenied
         task = self.get_queryset(request).select_related("site", "playbook").filter(pk=task_id).first()
         if task is None or name not in VERBS:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(task_id))
+            return self.gone(request, task_id)
         return ask_or_act(self, request, task, VERBS[name])
 
     # ---- deletion ----
@@ -210,14 +210,20 @@ class TaskAdmin(Admin):
             return HttpResponseRedirect(reverse("admin:warmup_warmuptask_change", args=[object_id]))
 
     def delete_model(self, request: HttpRequest, obj: WarmupTask) -> None:
-        deletion.delete(obj, by=request.user)
+        deletion.delete(obj, by=actor(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[WarmupTask]) -> None:
         for task in queryset:
             try:
-                deletion.delete(task, by=request.user)
+                deletion.delete(task, by=actor(request))
             except WarmupError as error:
                 self.message_user(request, str(error), messages.ERROR)
+
+
+def shown(task: Any, name: str) -> str:
+    """A cell that `poll` has made."""
+    cell: str = task.cells[name]
+    return cell
 
 
 def cells(task: WarmupTask, board: Board, *, again: bool) -> dict[str, str]:

@@ -75,7 +75,7 @@ VERBS: Mapping[str, Verb] = {
             "play_arrow",
             _("Each enabled account of the task gets a run, and the runs are queued for the workers."),
             lambda board: board.status == TaskStatus.PENDING,
-            lambda board: 0,
+            lambda _board: 0,
             lambda task, by: services.start(task, by=by),
         ),
         Verb(

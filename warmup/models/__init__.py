@@ -1,6 +1,7 @@
 """The domain's tables: the definition (playbook), what was asked for (task), and what happened (run)."""
 
 from warmup.models.playbook import Playbook
+from warmup.models.pulse import ClusterPulse
 from warmup.models.record import Artifact, AuditEntry, DailyCount, LogLine, StepRecord
 from warmup.models.run import WarmupAccount
 from warmup.models.task import WarmupTask
@@ -8,6 +9,7 @@ from warmup.models.task import WarmupTask
 __all__ = [
     "Artifact",
     "AuditEntry",
+    "ClusterPulse",
     "DailyCount",
     "LogLine",
     "Playbook",

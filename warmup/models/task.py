@@ -56,6 +56,8 @@ class WarmupTask(models.Model):
     stop_requested_at = models.DateTimeField(_("stop requested"), null=True, blank=True, editable=False)
     # When a slice was last put into the queue: the reconciler does not repeat itself too soon.
     woken_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When a run was last claimed, ended or queued: work that waits much longer is stuck.
+    moved_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"

@@ -59,6 +59,7 @@ def claim(task_id: int, limit: int, worker: str) -> list[RunSpec]:
             detail="",
         )
         WarmupAccount.objects.filter(pk__in=ids, started_at=None).update(started_at=now)
+        WarmupTask.objects.filter(pk=task_id).update(moved_at=now)
         if locked.status == TaskStatus.QUEUED:
             started = locked.started_at or now
             WarmupTask.objects.filter(pk=task_id).transition(TaskStatus.RUNNING, now=now, started_at=started)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from core.models import Account, SessionState
 from core.text import one_line
@@ -31,6 +32,7 @@ def finish(lease: Lease, outcome: Outcome) -> bool:
             return False
         now = database_now()
         end_run(run, outcome, now)
+        WarmupTask.objects.filter(pk=task_id).update(moved_at=now)
         settle_task(task_id, now)
     return True
 
@@ -71,38 +73,34 @@ def settle_task(task_id: int, now: datetime) -> None:
         WarmupTask.objects.filter(pk=task_id).transition(status, now=now)
 
 
-def expire(task_id: int) -> int:
-    """Take back the runs of a task whose owners have not renewed their leases; returns how many.
+def expire(task_id: int, *, gone: Sequence[str] = ()) -> int:
+    """Take back the runs of a task that nobody works on any more; returns how many.
 
-    Back to the queue, to FAILED when the attempts are used up, or to STOPPED when a stop is pending.
+    Those are the runs whose leases have ended, and those held by the `gone` workers, of which the
+    caller knows that they have ended. Back to the queue, to FAILED when the attempts are used up, or to
+    STOPPED when a stop is pending.
     """
     with transaction.atomic():
         task = lock_task(task_id)
         if task is None:
             return 0
         now = database_now()
-        gone = list(
-            WarmupAccount.objects.expired(now)
-            .filter(task_id=task_id)
-            .order_by("pk")
-            .select_for_update(no_key=True)
-        )
-        for run in gone:
-            if task.stop_requested_at is not None:
-                outcome = Outcome("STOPPED", reason="stopped; the worker was gone")
-            else:
-                outcome = Outcome(
-                    "PENDING", reason=f"attempt {run.attempt}: the worker {run.worker} was lost"
-                )
-            end_run(run, outcome, now)
-            LogLine.objects.create(
-                task_id=task_id,
-                run_id=run.pk,
-                at=now,
-                level="WARNING",
-                event="lease_expired",
-                text=outcome.reason,
-            )
-        if gone:
+        lost = WarmupAccount.objects.active().filter(Q(lease_until__lte=now) | Q(worker__in=gone))
+        runs = list(lost.filter(task_id=task_id).order_by("pk").select_for_update(no_key=True))
+        for run in runs:
+            _take_back(run, task, now)
+        if runs:
+            WarmupTask.objects.filter(pk=task_id).update(moved_at=now)
             settle_task(task_id, now)
-    return len(gone)
+    return len(runs)
+
+
+def _take_back(run: WarmupAccount, task: WarmupTask, now: datetime) -> None:
+    if task.stop_requested_at is not None:
+        outcome = Outcome("STOPPED", reason="stopped; the worker was gone")
+    else:
+        outcome = Outcome("PENDING", reason=f"attempt {run.attempt}: the worker was lost ({run.worker})")
+    end_run(run, outcome, now)
+    LogLine.objects.create(
+        task=task, run=run, at=now, level="WARNING", event="run_taken_back", text=outcome.reason
+    )

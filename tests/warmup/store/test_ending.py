@@ -111,7 +111,7 @@ def test_expired_lease_goes_back_to_the_queue_with_its_attempt_counted() -> None
     run = task.runs.get()
     assert (run.status, run.attempt) == ("PENDING", 1)
     assert "was lost" in run.reason
-    assert LogLine.objects.get().event == "lease_expired"
+    assert LogLine.objects.get().event == "run_taken_back"
 
 
 def test_expired_lease_fails_when_the_attempts_are_used_up(settings: Any) -> None:

@@ -87,7 +87,7 @@ class Command(BaseCommand):
     def _console(self) -> Console:
         """Tables at the terminal's width; without one, wide enough to be read by programs."""
         stream = cast(TextIO, self.stdout)
-        return Console(file=stream, width=None if stream.isatty() else 200)
+        return Console(file=stream, markup=False, highlight=False, width=None if stream.isatty() else 200)
 
     # ---- verbs that change something ---------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Command(BaseCommand):
         if not options["wait"]:
             self._say({"id": task.pk, "started": count}, f"started '{task}': {count} accounts are queued")
             return
-        status = watch(task, Console(stderr=True), quiet=self.json)
+        status = watch(task, Console(stderr=True, highlight=False), quiet=self.json)
         task.refresh_from_db()
         result = reporting.task_status(task)
         if self.json:
@@ -176,9 +176,8 @@ class Command(BaseCommand):
     def _show(self, result: dict[str, Any]) -> None:
         counts = ", ".join(f"{n} {status}" for status, n in result["counts"].items() if n)
         console = self._console()
-        console.print(
-            f"[bold]{result['name']}[/] {result['status']} {result['progress']:.0%} ({counts or 'no runs yet'})"
-        )
+        console.print(result["name"], style="bold", end=" ")
+        console.print(f"{result['status']} {result['progress']:.0%} ({counts or 'no runs yet'})")
         table = Table("account", "status", "attempt", "step", "reason / waits for", box=None)
         for run in result["accounts"]:
             why = run["detail"] or run["reason"] or run["waiting_for"] or ""

@@ -1,0 +1,16 @@
+"""The forms of the admin: they accept what the load file accepts, and say what is wrong in its words."""
+
+from warmup.forms.playbook import PlaybookForm
+from warmup.forms.rows import AccountForm, ProxyForm, SecretForm, SiteForm
+from warmup.forms.task import VerbForm, WarmUpForm, newest_playbooks
+
+__all__ = [
+    "AccountForm",
+    "PlaybookForm",
+    "ProxyForm",
+    "SecretForm",
+    "SiteForm",
+    "VerbForm",
+    "WarmUpForm",
+    "newest_playbooks",
+]
