@@ -63,7 +63,9 @@ class Admin(UnfoldAdmin):
         """Django's summary, without asking for a permission to delete what the machine keeps."""
         deleted, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
         own = {model._meta.verbose_name for model in self.owned}
-        return deleted, counts, {name for name in perms_needed if name not in own}, protected
+        # What is in use is not deleted at all: no permission to delete its users is wanted.
+        lacking = set() if protected else {name for name in perms_needed if name not in own}
+        return deleted, counts, lacking, protected
 
     def gone(self, request: HttpRequest, object_id: object) -> HttpResponse:
         """Django's answer for a row that is not there: a message on the index."""

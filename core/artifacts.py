@@ -20,8 +20,14 @@ def write(name: UUID, content: bytes) -> int:
     """Seal and save; returns the size on disk in bytes. Raises OSError and leaves no partial file."""
     path = path_of(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
     sealed = secrets.encrypt(content)
+    replace(path, sealed)
+    return len(sealed)
+
+
+def replace(path: Path, sealed: bytes) -> None:
+    """Put a file in place as a whole or not at all; raises OSError."""
+    draft = path.with_suffix(".part")
     try:
         with draft.open("wb") as file:
             file.write(sealed)
@@ -30,7 +36,6 @@ def write(name: UUID, content: bytes) -> int:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    return len(sealed)
 
 
 def read(name: UUID) -> bytes:

@@ -113,8 +113,8 @@ def install_commands() -> Iterator[list[str]]:
     """Ways to install a browser, the best first. Packages only as root, on Debian and its like."""
     yield [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
     if os.geteuid() == 0 and shutil.which("apt-get"):
+        yield ["apt-get", "update"]
         for package in ("chromium-headless-shell", "chromium"):
-            yield ["apt-get", "update"]
             yield ["apt-get", "install", "-y", "--no-install-recommends", package]
 
 

@@ -123,8 +123,7 @@ def test_cancelled_crossing_still_commits_which_is_why_writes_are_fenced() -> No
 
     async def main() -> None:
         crossing = asyncio.ensure_future(bridged(slow_rename)())
-        while not entered.is_set():
-            await asyncio.sleep(0)
+        await asyncio.to_thread(entered.wait, 10)
         crossing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await crossing

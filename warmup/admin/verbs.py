@@ -127,7 +127,7 @@ VERBS: Mapping[str, Verb] = {
                 "All runs end as stopped at once, also those whose worker hangs or is gone. A step in"
                 " progress may still happen on the site, but nothing more of it is saved."
             ),
-            lambda board: board.status in TASK_ACTIVE,
+            lambda board: board.status in {TaskStatus.PENDING, *TASK_ACTIVE},
             lambda board: board.live + board.counts[RunStatus.PARKED],
             lambda task, by: _stop(task, by, force=True),
             danger=True,
@@ -160,8 +160,10 @@ VERBS: Mapping[str, Verb] = {
 
 
 def valid_verbs(board: Board) -> list[Verb]:
-    """The verbs that apply to a task as it stands now."""
-    return [verb for verb in VERBS.values() if verb.applies(board)]
+    """The verbs worth offering for a task as it stands now: force is, where a worker may hang."""
+    return [
+        verb for verb in VERBS.values() if verb.applies(board) and (verb.name != "force_stop" or board.running)
+    ]
 
 
 def selection_sizes(task_ids: Iterable[int]) -> dict[int, int]:

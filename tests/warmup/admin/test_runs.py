@@ -51,8 +51,16 @@ def walked() -> WarmupAccount:
         store.set_plan_length(spec.lease, 2)
         steps = [
             StepReport(
-                spec.lease, attempt, index, f"steps[{index}]", "scroll", f"scroll <{index}>", result,
-                now, now + timedelta(seconds=1.5), detail="<i>late</i>" if result == "FAILED" else "",
+                spec.lease,
+                attempt,
+                index,
+                f"steps[{index}]",
+                "scroll",
+                f"scroll <{index}>",
+                result,
+                now,
+                now + timedelta(seconds=1.5),
+                detail="<i>late</i>" if result == "FAILED" else "",
             )  # fmt: skip
             for index, result in enumerate(results)
         ]
@@ -109,7 +117,9 @@ def test_page_costs_the_same_whatever_its_steps(boss: Client, django_assert_max_
     run = walked()
     now = timezone.now()
     StepRecord.objects.bulk_create(
-        StepRecord(run=run, attempt=3, index=index, do="scroll", label="scroll", result="DONE", started_at=now)
+        StepRecord(
+            run=run, attempt=3, index=index, do="scroll", label="scroll", result="DONE", started_at=now
+        )
         for index in range(700)
     )
 
@@ -121,7 +131,12 @@ def test_page_costs_the_same_whatever_its_steps(boss: Client, django_assert_max_
 
 @pytest.mark.parametrize(
     ("status", "moves"),
-    [(RunStatus.PENDING, True), (RunStatus.RUNNING, True), (RunStatus.PARKED, False), (RunStatus.FAILED, False)],
+    [
+        (RunStatus.PENDING, True),
+        (RunStatus.RUNNING, True),
+        (RunStatus.PARKED, False),
+        (RunStatus.FAILED, False),
+    ],
 )
 def test_page_polls_only_while_the_run_moves(boss: Client, status: str, moves: bool) -> None:
     run = factories.run_in(status)

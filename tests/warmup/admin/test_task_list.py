@@ -70,7 +70,7 @@ def test_list_counts_accounts_by_status_and_links_to_them(boss: Client) -> None:
         link = f"?task__id__exact={task.pk}&amp;status__exact={status}"
         assert link in page
         found = page_of(boss, reverse("admin:warmup_warmupaccount_changelist") + link.replace("&amp;", "&"))
-        assert "1 account run" in found
+        assert "1 result" in found
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests import factories
 from tests.warmup.admin.conftest import StaffClient, told
 from warmup import services
 from warmup.admin.board import boards
-from warmup.admin.verbs import VERBS, valid_verbs
+from warmup.admin.verbs import VERBS
 from warmup.models import AuditEntry, LogLine, WarmupTask
 from warmup.states import RunStatus, TaskStatus
 from warmup.types import Outcome
@@ -157,7 +157,7 @@ def test_page_tells_parked_in_doubt_from_parked_otherwise(boss: Client) -> None:
     assert doubt
     assert "1 account is parked in doubt" in page
     assert "1 account waits for a person" in page
-    assert "1 account run" in text_of(boss, doubt[1].replace("&amp;", "&"))
+    assert "1 result" in text_of(boss, doubt[1].replace("&amp;", "&"))
 
 
 def test_page_costs_the_same_whatever_its_runs(boss: Client, django_assert_max_num_queries: Any) -> None:
@@ -180,7 +180,12 @@ def test_page_that_is_not_there_leads_to_the_index(boss: Client) -> None:
 
 @pytest.mark.parametrize(
     ("status", "moves"),
-    [(TaskStatus.QUEUED, True), (TaskStatus.RUNNING, True), (TaskStatus.PAUSED, False), (TaskStatus.FAILED, False)],
+    [
+        (TaskStatus.QUEUED, True),
+        (TaskStatus.RUNNING, True),
+        (TaskStatus.PAUSED, False),
+        (TaskStatus.FAILED, False),
+    ],
 )
 def test_page_polls_only_while_the_task_moves(boss: Client, status: str, moves: bool) -> None:
     task = factories.task_in(status)
@@ -229,9 +234,9 @@ def test_page_and_poll_of_a_stranger_are_refused(staff: StaffClient) -> None:
 
 APPLY = {
     TaskStatus.PENDING: {"start", "stop"},
-    TaskStatus.QUEUED: {"pause", "stop", "force_stop"},
+    TaskStatus.QUEUED: {"pause", "stop"},
     TaskStatus.RUNNING: {"pause", "stop", "force_stop"},
-    TaskStatus.PAUSED: {"resume", "stop", "force_stop"},
+    TaskStatus.PAUSED: {"resume", "stop"},
     TaskStatus.COMPLETED: {"restart_all"},
     TaskStatus.PARTIAL: {"restart_failed", "restart_all"},
     TaskStatus.FAILED: {"restart_failed", "restart_all"},
@@ -250,14 +255,16 @@ def test_page_offers_what_applies_now(boss: Client, status: str) -> None:
 
 @pytest.mark.parametrize("status", TaskStatus.values)
 @pytest.mark.parametrize("name", VERBS)
-def test_verb_is_offered_exactly_when_the_service_takes_it(boss: Client, name: str, status: str) -> None:
+def test_verb_is_announced_to_apply_exactly_when_the_service_takes_it(
+    boss: Client, name: str, status: str
+) -> None:
     task = factories.task_in(status)
-    offered = name in {verb.name for verb in valid_verbs(boards([task])[task.pk])}
+    announced = VERBS[name].applies(boards([task])[task.pk])
 
     response = boss.post(verb_url(task, name), follow=True)
 
     (message,) = told(response)
-    assert message.startswith(f"{VERBS[name].past}: 1 task") is offered
+    assert message.startswith(f"{VERBS[name].past}: 1 task") is announced
 
 
 def test_pending_stop_leaves_only_force(boss: Client) -> None:
@@ -356,7 +363,9 @@ def test_restart_all_offers_a_newer_playbook(boss: Client) -> None:
     task = factories.task_in(TaskStatus.COMPLETED)
     assert "latest_playbook" not in text_of(boss, verb_url(task, "restart_all"))
     newer = factories.make_playbook(task.playbook.name, [{"do": "open", "target": "feed"}])
-    assert "Use version 2 of the playbook instead of version 1" in text_of(boss, verb_url(task, "restart_all"))
+    assert "Use version 2 of the playbook instead of version 1" in text_of(
+        boss, verb_url(task, "restart_all")
+    )
 
     boss.post(verb_url(task, "restart_all"), {"_form_submitted": "on", "latest_playbook": "on"})
 
