@@ -29,8 +29,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-# How long a crossing is tried again, with jitter, while the database does not answer.
-PATIENCE_SECONDS = 30.0
+# How long a crossing is tried again, with jitter, while the database does not answer: shorter than the
+# lease, so that a run whose lease cannot be renewed has stopped before somebody else may take it.
+PATIENCE_SECONDS = 45.0
 
 
 def bridged(function: Callable[P, R]) -> Callable[P, Awaitable[R]]:

@@ -127,6 +127,8 @@ Q_CLUSTER: dict[str, Any] = {
     "poll": 0.5,
     "ALT_CLUSTERS": {},
     "label": "Queue",
+    # Ours check a message before django-q2 unpickles it.
+    "broker_class": "warmup.queue.RedisBroker" if Q_BROKER_URL else "warmup.queue.DatabaseBroker",
 }
 if Q_BROKER_URL:
     Q_CLUSTER["redis"] = Q_BROKER_URL

@@ -102,6 +102,16 @@ SQLITE_OPTIONS = {
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
 
+POSTGRES_OPTIONS = {
+    # A peer that vanished without a word must not hold a worker's only database thread for minutes:
+    # libpq gives up on it after about 25 s (the last in milliseconds).
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20000,
+}
+
 
 def database(name: str, data_dir: Path) -> dict[str, Any]:
     """Django's database dictionary of a URL; SQLite in `data_dir` when unset."""
@@ -125,8 +135,7 @@ def database(name: str, data_dir: Path) -> dict[str, Any]:
     else:
         config["CONN_MAX_AGE"] = 60
         config["CONN_HEALTH_CHECKS"] = True
-        # One statement must not hold a worker's only database thread for ever.
-        config.setdefault("OPTIONS", {}).update({"connect_timeout": 10})
+        config.setdefault("OPTIONS", {}).update(POSTGRES_OPTIONS)
     return config
 
 

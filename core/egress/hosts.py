@@ -133,6 +133,12 @@ class Rules:
         if not isinstance(endpoint.host, str):
             self.check_address(endpoint.host)
 
+    def check_unresolved(self, endpoint: Endpoint) -> None:
+        """Raise `Refused` for a name that somebody else will resolve, and that means loopback (RFC 6761)."""
+        host = endpoint.host
+        if isinstance(host, str) and f".{host}".endswith(".localhost") and not self.private:
+            raise Refused("loopback address")
+
     def _lists(self, host: Host) -> bool:
         if isinstance(host, str):
             return host in self.names or host.endswith(self.suffixes)

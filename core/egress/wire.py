@@ -84,6 +84,7 @@ class Wire(asyncio.Protocol):
         self._moved: asyncio.Future[bool] | None = None
         # Who writes here, and must wait while we cannot.
         self._source: Wire | None = None
+        self._full = False
         self._held = False
         self._paused = False
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -156,31 +157,25 @@ class Wire(asyncio.Protocol):
     def move(self, body: Body, sink: Wire | None, lead: bytes = b"") -> asyncio.Future[bool]:
         """Move a body to `sink` (None: nowhere) behind `lead`; the future tells whether it came whole."""
         moved: asyncio.Future[bool] = self._loop.create_future()
-        self._moved, self._body, self._sink = moved, body, sink
-        if sink is not None:
-            sink._source = self
-        waiting = self._take(len(self._buffer))
         if body.done:
-            # Written first: the owner may go on as soon as the future is done.
-            self._flush(sink, lead)
-            self._buffer += waiting
-            self._finish(whole=True)
-        else:
-            self._pour(waiting, lead)
-            if self._ended:
-                self._finish(whole=body.ends_at_close)
-        self._balance()
+            if sink is not None and lead:
+                sink.write(lead)
+            moved.set_result(True)
+            return moved
+        self._moved, self._body = moved, body
+        self._aim(sink)
+        self._pour(self._take(len(self._buffer)), lead)
+        if self._ended:
+            self._finish(whole=body.ends_at_close)
         return moved
 
     def join(self, other: Wire) -> None:
         """From now on, everything that comes here goes to `other`, and the end as well."""
-        self._sink = other
-        other._source = self
+        self._aim(other)
         if self._buffer:
             other.write(self._take(len(self._buffer)))
         if self._ended:
             other.close()
-        self._balance()
 
     # ---- for the event loop -----------------------------------------------------------------------
 
@@ -208,8 +203,11 @@ class Wire(asyncio.Protocol):
         if self._body is not None:
             self._finish(whole=self._body.ends_at_close)
         elif self._sink is not None:
-            self._sink.end()
-            return self._transport is not None and self._transport.can_write_eof()
+            if self._sink._ended:
+                self._sink.close()
+            else:
+                self._sink.end()
+                return self._transport is not None and self._transport.can_write_eof()
         self._wake()
         return False
 
@@ -227,14 +225,22 @@ class Wire(asyncio.Protocol):
         self._lost()
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._source is not None:
             self._source._hold(held=True)
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._source is not None:
             self._source._hold(held=False)
 
     # ---- inside -----------------------------------------------------------------------------------
+
+    def _aim(self, sink: Wire | None) -> None:
+        self._sink = sink
+        if sink is not None:
+            sink._source = self
+            self._hold(held=sink._full)
 
     def _take(self, count: int) -> bytes:
         data = bytes(self._buffer[:count])
@@ -256,15 +262,12 @@ class Wire(asyncio.Protocol):
         except Malformed:
             self._finish(whole=False)
             return
-        self._flush(sink, lead + data[:taken] if lead or taken < len(data) else data)
+        if sink is not None and (lead or taken):
+            sink.write(lead + data[:taken] if lead or taken < len(data) else data)
         if taken < len(data):
             self._buffer += data[taken:]
         if body.done:
             self._finish(whole=True)
-
-    def _flush(self, sink: Wire | None, data: bytes) -> None:
-        if sink is not None and data:
-            sink.write(data)
 
     def _finish(self, *, whole: bool) -> None:
         if self._sink is not None:

@@ -34,7 +34,7 @@ def test_a_secret_is_hidden_before_the_text_is_cut() -> None:
 
     line = journal.one_line("x" * (ERROR_CHARACTERS - 4) + "swordfish")
 
-    assert "sword"[:3] not in line
+    assert "swo" not in line
 
 
 def test_a_secret_within_another_leaves_nothing_of_either() -> None:

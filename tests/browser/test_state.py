@@ -54,7 +54,7 @@ def test_divide_scripts_the_sites_own_origin_only() -> None:
 
 @pytest.mark.parametrize("database", ["indexedDB", "opfs"])
 def test_divide_leaves_an_origin_with_a_database_to_playwright(database: str) -> None:
-    saved = {"origins": [origin(BASE, **{database: [{"name": "shop"}]})]}
+    saved = {"origins": [{**origin(BASE), database: [{"name": "shop"}]}]}
 
     state, scripted = divide(saved, BASE)
 
@@ -131,10 +131,13 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_divide_anything_is_restored_or_rejected(state: Any) -> None:
+    fault = ""
     try:
         divide(state, BASE)
     except StateRejected as error:
-        assert len(str(error).splitlines()) == 1
+        fault = str(error)
+
+    assert len(fault.splitlines()) <= 1
 
 
 def test_unvisited_items_are_kept() -> None:

@@ -177,7 +177,7 @@ def test_main_install_with_a_browser_installs_nothing(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("brought_by", "commands"),
     [
-        ("playwright install --only-shell chromium", 1),
+        ("--only-shell chromium", 1),
         ("recommends chromium-headless-shell", 3),
         ("recommends chromium", 4),
     ],

@@ -162,7 +162,9 @@ VERBS: Mapping[str, Verb] = {
 def valid_verbs(board: Board) -> list[Verb]:
     """The verbs worth offering for a task as it stands now: force is, where a worker may hang."""
     return [
-        verb for verb in VERBS.values() if verb.applies(board) and (verb.name != "force_stop" or board.running)
+        verb
+        for verb in VERBS.values()
+        if verb.applies(board) and (verb.name != "force_stop" or board.running)
     ]
 
 
