@@ -42,6 +42,14 @@ AFRESH: dict[str, Any] = {
 }
 
 
+def find_run(task: WarmupTask, username: str) -> WarmupAccount:
+    """The run of an account in a task; raises `NotFound`."""
+    run = task.runs.select_related("account", "task").filter(account__username=username).first()
+    if run is None:
+        raise NotFound(f"task '{task}' has no run of account '{username}'")
+    return run
+
+
 def find_task(name_or_id: str) -> WarmupTask:
     """The task of that name, or else of that id; raises `NotFound`."""
     tasks = WarmupTask.objects.select_related("playbook", "site")
@@ -131,6 +139,24 @@ def resume(task: WarmupTask, *, by: Actor) -> int:
         count = task.runs.filter(status=RunStatus.PENDING).count()
         audit.record(by, "resume", task, count=count)
     return count
+
+
+def unpark(run: WarmupAccount, *, by: Actor) -> None:
+    """Take up one parked account, which a person has seen to, at its cursor.
+
+    Raises `IllegalTransition` for a run that is not parked, or is parked in doubt: that needs `settle`.
+    """
+    with transaction.atomic():
+        locked = _lock_started(run.task)
+        now = store.database_now()
+        rows = WarmupAccount.objects.filter(pk=run.pk, status=RunStatus.PARKED)
+        rows = rows.exclude(reason=ParkReason.IN_DOUBT)
+        if not rows.transition(RunStatus.PENDING, now=now, available_at=None, reason="", detail=""):
+            raise IllegalTransition(
+                f"the run of '{run.account}' is not parked, or parked in doubt: that is to be settled"
+            )
+        _queue_again(locked, now)
+        audit.record(by, "unpark", run, count=1)
 
 
 def settle(run: WarmupAccount, *, happened: bool, by: Actor) -> None:

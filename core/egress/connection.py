@@ -23,7 +23,6 @@ from core.egress.wire import Patience, Wire
 
 # Of a request that is not let through, the body is read, so that the answer is not lost in a reset.
 MAX_DISCARDED_BYTES = 1024 * 1024
-# In answer to which a request may be given up and asked again: no bytes of an answer had come.
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
@@ -53,6 +52,7 @@ class Shared:
     grant_for: Callable[[bytes | None], Grant | None]
     wires: set[Wire]
     tasks: set[asyncio.Task[None]]
+    closing: bool = False
 
 
 class Connection:
@@ -80,6 +80,9 @@ class Connection:
     # ---- its life ---------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        if self._shared.closing:
+            self.client.abort()
+            return
         self._task = asyncio.get_running_loop().create_task(self._serve())
         self._shared.tasks.add(self._task)
         self._task.add_done_callback(self._done)
@@ -117,10 +120,11 @@ class Connection:
 
     async def _next_head(self) -> bytes | None:
         """The next request's head; None when the browser has no more of them."""
-        self._patience.allow(self._limits.keep_alive)
         if not self.client.unread:
+            self._patience.allow(self._limits.keep_alive)
             await self.client.read_more()
-        self._patience.allow(self._limits.head, strict=True)
+        if not self.client.has_head:
+            self._patience.allow(self._limits.head, strict=True)
         head = await self.client.read_head(MAX_REQUEST_BYTES)
         self._patience.allow(self._limits.idle)
         return head

@@ -163,7 +163,7 @@ class Dialer:
         share = self._deadline / len(addresses)
         for address in addresses:
             try:
-                async with asyncio.timeout(share):
+                async with asyncio.timeout(None if address is addresses[-1] else share):
                     # An address as text is not resolved again.
                     _, wire = await loop.create_connection(
                         new_wire, str(address), port, ssl=context, server_hostname=secure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from core.egress.connection import Connection, Limits, Shared
 from core.egress.dialing import Dialer, Upstream
@@ -42,7 +42,8 @@ class EgressProxy:
         self._grants: dict[str, Grant] = {}
         self._wires: set[Wire] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server
+        self._shared: Shared
         self._port = 0
 
     @property
@@ -60,7 +61,7 @@ class EgressProxy:
             Rules.of(site),
             None if upstream is None else Upstream.of(upstream),
             self._limits.connections,
-            lambda revoked: self._grants.pop(revoked.username, None),
+            self._forget,
         )
         self._grants[grant.username] = grant
         return grant
@@ -76,15 +77,20 @@ class EgressProxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._shared.closing = True
+        self._server.close()
         self._grants.clear()
-        ending: list[asyncio.Future[None]] = [*self._tasks, *(wire.closed for wire in self._wires)]
+        ending = [*self._tasks, *self._resolver.close()]
         for task in self._tasks:
             task.cancel()
         for wire in tuple(self._wires):
             wire.abort()
-        await _ended([*ending, *self._resolver.close()])
+        # From 3.12 on it waits for the connections that the server has accepted.
+        closed = asyncio.ensure_future(self._server.wait_closed())
+        await _ended([closed, *ending, *(wire.closed for wire in self._wires)])
+
+    def _forget(self, grant: Grant) -> None:
+        self._grants.pop(grant.username, None)
 
     def _accept(self) -> Wire:
         return Connection(self._shared).client
@@ -95,9 +101,10 @@ class EgressProxy:
         return grant if grant is not None and grant.opens_with(password) else None
 
 
-async def _ended(futures: list[asyncio.Future[None]]) -> None:
+async def _ended(futures: Iterable[asyncio.Future[Any]]) -> None:
     """Wait for futures that end without anybody's help, also when this is cancelled."""
     cancelled = False
+    futures = list(futures)
     while pending := [future for future in futures if not future.done()]:
         try:
             await asyncio.wait(pending)

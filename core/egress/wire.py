@@ -103,6 +103,11 @@ class Wire(asyncio.Protocol):
         """Whether bytes wait here."""
         return bool(self._buffer)
 
+    @property
+    def has_head(self) -> bool:
+        """Whether a whole head waits here."""
+        return b"\r\n\r\n" in self._buffer
+
     def write(self, data: bytes) -> None:
         """Send `data`; nothing happens when the connection is closing."""
         if self._transport is not None and not self._transport.is_closing():
@@ -151,6 +156,8 @@ class Wire(asyncio.Protocol):
 
     async def read_more(self) -> None:
         """Wait for more bytes, or for the end."""
+        if self._ended:
+            return
         self._news = self._loop.create_future()
         await self._news
 

@@ -103,6 +103,22 @@ def test_verbs_by_name_and_by_id() -> None:
     assert (code, err) == (1, "task 'morning' is QUEUED: only a PENDING task can be started\n")
 
 
+def test_parked_account_is_resumed_or_settled_by_name() -> None:
+    task = factories.started_task(1, name="morning")
+    username = task.runs.get().account.username
+    factories.end(task, Outcome("PARKED", reason="challenge"))
+
+    assert warmup("settle", "morning", "--account", username, "--again")[0] == 1
+    assert warmup("resume", "morning", "--account", username)[1] == f"resumed '{username}' in 'morning'\n"
+    factories.end(task, Outcome("PARKED", reason="in_doubt"))
+    assert (
+        warmup("settle", "morning", "--account", username, "--happened")[1]
+        == f"settled '{username}' in 'morning'\n"
+    )
+    assert task.runs.get().cursor == 1
+    assert "no run of account 'nobody'" in warmup("resume", "morning", "--account", "nobody")[2]
+
+
 def test_start_and_wait_gives_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     task = factories.make_task(1, name="morning")
 

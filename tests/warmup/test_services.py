@@ -161,6 +161,29 @@ def test_settle_decides_a_doubt(happened: bool, woken: Any) -> None:
     assert not again.in_doubt
 
 
+def test_unpark_takes_up_one_account(woken: Any) -> None:
+    task = factories.started_task(2)
+    for _ in range(2):
+        factories.end(task, Outcome("PARKED", reason="challenge"))
+    first, second = task.runs.order_by("pk")
+
+    services.unpark(first, by=None)
+
+    task.refresh_from_db()
+    second.refresh_from_db()
+    assert (task.status, task.runs.get(pk=first.pk).status, second.status) == ("QUEUED", "PENDING", "PARKED")
+    with pytest.raises(IllegalTransition, match="not parked"):
+        services.unpark(first, by=None)
+
+
+def test_unpark_of_a_doubt_is_refused() -> None:
+    run = factories.run_in(RunStatus.PARKED)
+    WarmupAccount.objects.filter(pk=run.pk).update(reason="in_doubt")
+
+    with pytest.raises(IllegalTransition, match="to be settled"):
+        services.unpark(run, by=None)
+
+
 def test_settle_of_a_run_that_is_not_in_doubt_is_refused() -> None:
     run = factories.run_in(RunStatus.PARKED)
 

@@ -47,7 +47,14 @@ class Command(BaseCommand):
             "--wait", action="store_true", help="wait for the end; exit 0 only if it is COMPLETED"
         )
         verb("pause", "Take no more runs of a task, and give the running ones back at their next step.")
-        verb("resume", "Go on with a paused task, or with its parked accounts.")
+        verb("resume", "Go on with a paused task, or with its parked accounts.").add_argument(
+            "--account", metavar="USERNAME", help="only this parked account"
+        )
+        doubt = verb("settle", "Settle whether a step of an account that is parked in doubt has happened.")
+        doubt.add_argument("--account", metavar="USERNAME", required=True)
+        answer = doubt.add_mutually_exclusive_group(required=True)
+        answer.add_argument("--happened", action="store_true", help="go on behind the step")
+        answer.add_argument("--again", action="store_true", help="do the step again")
         verb("stop", "End a task.").add_argument(
             "--force", action="store_true", help="also when a page, a browser or a worker hangs or is gone"
         )
@@ -129,8 +136,18 @@ class Command(BaseCommand):
 
     def do_resume(self, options: dict[str, Any]) -> None:
         task = services.find_task(options["task"])
+        if options["account"]:
+            services.unpark(services.find_run(task, options["account"]), by=None)
+            self._say({"id": task.pk, "waiting": 1}, f"resumed '{options['account']}' in '{task}'")
+            return
         count = services.resume(task, by=None)
         self._say({"id": task.pk, "waiting": count}, f"resumed '{task}': {count} accounts are queued")
+
+    def do_settle(self, options: dict[str, Any]) -> None:
+        task = services.find_task(options["task"])
+        run = services.find_run(task, options["account"])
+        services.settle(run, happened=options["happened"], by=None)
+        self._say({"id": task.pk, "waiting": 1}, f"settled '{options['account']}' in '{task}'")
 
     def do_stop(self, options: dict[str, Any]) -> None:
         task = services.find_task(options["task"])
