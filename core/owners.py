@@ -55,8 +55,8 @@ def _start_time(pid: int) -> int:
     """When the process started, in clock ticks since boot: no clock change moves it."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        # Gone, or not Linux.
+    except (FileNotFoundError, ProcessLookupError):
+        # Gone, also while it was read, or not Linux.
         return int(psutil.Process(pid).create_time())
     # The name in parentheses may hold spaces; starttime is field 22, and 20th after the name.
     return int(stat.rpartition(")")[2].split()[19])

@@ -32,8 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the warm-up")
     once = parser.parse_args().once
-    # `kill` ends it as Ctrl-C does: everything that it started is stopped.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also where a shell has it ignore Ctrl-C, and for `kill`: everything that it started is stopped.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     DATA.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,

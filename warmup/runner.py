@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Protocol
 
 from core.errors import (
@@ -22,7 +23,7 @@ from core.errors import (
     RateLimited,
     WarmupError,
 )
-from core.page import OpenPage, Page
+from core.page import OpenPage, Page, PageEvent
 from core.types import StorageState
 from warmup.gate import Gate
 from warmup.plan import Plan, PlanStep
@@ -106,11 +107,8 @@ def outcome_of(error: WarmupError, attempt: int, *, place: str) -> Outcome:
     if isinstance(error, Parked):
         return Outcome("PARKED", reason=error.reason, detail=text)
     if isinstance(error, RateLimited):
-        wait = (
-            error.retry_after.total_seconds()
-            if error.retry_after
-            else RATE_BACKOFF_SECONDS * 2 ** (attempt - 1)
-        )
+        doublings = min(attempt - 1, 10)  # attempts only ever grow, and a float has an end
+        wait = error.retry_after.total_seconds() if error.retry_after else RATE_BACKOFF_SECONDS * 2**doublings
         return Outcome("PENDING", reason=text, retry_after_seconds=min(wait, RATE_BACKOFF_MAX_SECONDS))
     if isinstance(error, (BrowserLost, PageCrashed)):
         return Outcome("PENDING", reason=text, retry_after_seconds=CRASH_BACKOFF_SECONDS * attempt)
@@ -144,8 +142,9 @@ class _Walk:
         self.spec, self.plan, self.page, self.tools, self.signals = spec, plan, page, tools, signals
         self.gate = Gate(page, spec.site, spec.account, tools.step_timeout_seconds)
         self.place = "log-in"
+        self.index = spec.cursor
         self.secret_step = False
-        self.events_seen = 0
+        self.last_event: PageEvent | None = None
 
     async def outcome(self) -> Outcome:
         """Walk, and turn what happened into an outcome, with its evidence and the state to save."""
@@ -173,7 +172,8 @@ class _Walk:
         await _interruptible(self.gate.enter(), self.signals, at_pause=True)
         if self.gate.logged_in_now:
             self._log("INFO", "logged_in")
-        if start and self.spec.resume_url and start < len(self.plan):
+        # Before its first navigation a page is at `about:blank`, and a failed one leaves an error page.
+        if start and start < len(self.plan) and self.spec.resume_url.startswith(("http://", "https://")):
             self.place = "resume"
             await self.page.goto(self.spec.resume_url, timeout=self.tools.step_timeout_seconds)
         for step in self.plan[start:]:
@@ -183,7 +183,7 @@ class _Walk:
             await self._step(step)
 
     async def _step(self, step: PlanStep) -> None:
-        self.place = f"{step.place} {step.label}"
+        self.place, self.index = f"{step.place} {step.label}", step.index
         self.secret_step = bool(step.args.get("secret"))
         started = self.tools.now()
         if step.effect != "repeatable":
@@ -192,17 +192,20 @@ class _Walk:
                 self._report(step, settled[0], started, settled[1])
                 return
         timeout = step.timeout_seconds or self.tools.step_timeout_seconds
+        # A `once` step is not cut short: it would be in doubt afterwards.
+        at_pause = step.dwell_seconds > 0 and step.effect == "repeatable"
+        acted = False
         try:
-            detail = await _interruptible(
-                self._act(step, timeout), self.signals, at_pause=step.dwell_seconds > 0
-            )
+            detail = await _interruptible(self._act(step, timeout), self.signals, at_pause=at_pause)
+            acted = True
             await self.gate.check_after(step)
         except Abandoned:
             raise
         except WarmupError as error:
             cause = await self._why(error)
             # An intent whose act may have happened stays an intent: a person, or the `done` probe, tells.
-            if not (step.effect != "repeatable" and isinstance(error, (BrowserLost, PageCrashed))):
+            doubtful = acted or isinstance(error, (BrowserLost, PageCrashed, PageTimeout))
+            if step.effect == "repeatable" or not doubtful:
                 self._report(step, "FAILED", started, str(cause))
             raise cause from error
         self._report(step, "DONE", started, detail)
@@ -215,9 +218,10 @@ class _Walk:
         async def keep_screenshot(name: str, png: bytes) -> None:
             await self._keep(step.index, "screenshot", name, png)
 
-        if step.do == "open" and self.gate.just_opened(self.spec.site.url(str(step.args.get("path", "")))):
+        site = self.spec.site
+        context = ActionContext(self.page, site, timeout, keep_screenshot)
+        if step.do == "open" and self.gate.just_opened(site.url(context.path(step.args["target"]))):
             return "was open already"
-        context = ActionContext(self.page, self.spec.site, timeout, keep_screenshot)
         try:
             # A second more than the page's own deadlines, which give the better message.
             async with asyncio.timeout(step.dwell_seconds + timeout + 1.0):
@@ -284,12 +288,11 @@ class _Walk:
         """Screenshot and HTML of the page as it failed; none of a step that types a secret."""
         if self.secret_step or isinstance(error, (BrowserLost, PageCrashed)):
             return
-        index = self.spec.cursor
         try:
             png = await self.page.screenshot(timeout=CLOSING_SECONDS)
-            await self._keep(index, "screenshot", f"failure at {self.place}", png)
+            await self._keep(self.index, "screenshot", f"failure at {self.place}", png)
             html = await self.page.html(timeout=CLOSING_SECONDS)
-            await self._keep(index, "html", f"failure at {self.place}", html.encode("utf-8", "replace"))
+            await self._keep(self.index, "html", f"failure at {self.place}", html.encode("utf-8", "replace"))
         except BrowserError as failure:
             self._log("WARNING", "evidence_not_taken", str(failure))
 
@@ -319,9 +322,11 @@ class _Walk:
             self._log("WARNING", f"step_{result.lower()}", f"{step.index} {step.label}: {detail}")
 
     def _log_page_events(self) -> None:
-        for event in self.page.events[self.events_seen :]:
+        # The page keeps the latest events only, so the last one seen is looked for, and not counted up to.
+        fresh = list(takewhile(lambda event: event is not self.last_event, reversed(self.page.events)))
+        for event in reversed(fresh):
             self._log("DEBUG" if event.kind == "console" else "INFO", f"page_{event.kind}", event.text)
-        self.events_seen = len(self.page.events)
+        self.last_event = fresh[0] if fresh else self.last_event
 
     def _log(self, level: Level, event: str, text: str = "") -> None:
         self.tools.log(LogEntry(self.spec.lease, self.tools.now(), level, event, text))

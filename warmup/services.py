@@ -87,7 +87,10 @@ def start(task: WarmupTask, *, by: Actor) -> int:
 
 
 def _status(task: WarmupTask) -> str:
-    return WarmupTask.objects.values_list("status", flat=True).get(pk=task.pk)
+    status = WarmupTask.objects.filter(pk=task.pk).values_list("status", flat=True).first()
+    if status is None:
+        raise NotFound(f"no task '{task}'")
+    return status
 
 
 def _insert_runs(task: WarmupTask) -> int:
@@ -147,7 +150,7 @@ def unpark(run: WarmupAccount, *, by: Actor) -> None:
     Raises `IllegalTransition` for a run that is not parked, or is parked in doubt: that needs `settle`.
     """
     with transaction.atomic():
-        locked = _lock_started(run.task)
+        locked = _lock_started(_task_of(run))
         now = store.database_now()
         rows = WarmupAccount.objects.filter(pk=run.pk, status=RunStatus.PARKED)
         rows = rows.exclude(reason=ParkReason.IN_DOUBT)
@@ -155,14 +158,15 @@ def unpark(run: WarmupAccount, *, by: Actor) -> None:
             raise IllegalTransition(
                 f"the run of '{run.account}' is not parked, or parked in doubt: that is to be settled"
             )
-        _queue_again(locked, now)
+        if locked.status != TaskStatus.PAUSED:
+            _queue_again(locked, now)
         audit.record(by, "unpark", run, count=1)
 
 
 def settle(run: WarmupAccount, *, happened: bool, by: Actor) -> None:
     """Settle a run parked in doubt about a `once` step: it happened, or it is to be done again."""
     with transaction.atomic():
-        locked = _lock_started(run.task)
+        locked = _lock_started(_task_of(run))
         now = store.database_now()
         rows = WarmupAccount.objects.filter(pk=run.pk, status=RunStatus.PARKED, reason=ParkReason.IN_DOUBT)
         run = rows.select_for_update().select_related("account").first() or run
@@ -180,7 +184,8 @@ def settle(run: WarmupAccount, *, happened: bool, by: Actor) -> None:
             reason="",
             detail="",
         )
-        _queue_again(locked, now)
+        if locked.status != TaskStatus.PAUSED:
+            _queue_again(locked, now)
         audit.record(by, "settle", run, count=1, reason="it happened" if happened else "do it again")
 
 
@@ -213,6 +218,13 @@ def stop(task: WarmupTask, *, by: Actor, force: bool = False) -> int:
 
 
 _LIVE = [RunStatus.PENDING, RunStatus.RUNNING]
+
+
+def _task_of(run: WarmupAccount) -> WarmupTask:
+    try:
+        return run.task
+    except WarmupTask.DoesNotExist:
+        raise NotFound(f"no run {run.pk}: its task was deleted") from None
 
 
 def _lock_started(task: WarmupTask) -> WarmupTask:
@@ -287,7 +299,8 @@ def reconcile() -> dict[str, int]:
     now = store.database_now()
     gone = _gone_workers()
     lost = WarmupAccount.objects.active().filter(Q(lease_until__lte=now) | Q(worker__in=gone))
-    for task_id in list(lost.order_by().values_list("task_id", flat=True).distinct()):
+    lost_by = list(lost.order_by().values_list("task_id", flat=True).distinct())
+    for task_id in lost_by:
         done["expired"] += store.expire(task_id, gone=gone)
     without_live = WarmupTask.objects.active().exclude(runs__status__in=_LIVE)
     for task_id in list(without_live.values_list("pk", flat=True)):
@@ -295,7 +308,9 @@ def reconcile() -> dict[str, int]:
             lock_task(task_id)
             store.settle_task(task_id, now)
         done["settled"] += 1
-    done["woken"] = _wake_idle(WarmupTask.objects.all(), now, older_than_seconds=WAKE_AGAIN_SECONDS)
+    # A slice that was lost wakes nobody when it ends: its runs go on now, not with the next wake-up.
+    done["woken"] = _wake_idle(WarmupTask.objects.filter(pk__in=lost_by), now, older_than_seconds=2)
+    done["woken"] += _wake_idle(WarmupTask.objects.all(), now, older_than_seconds=WAKE_AGAIN_SECONDS)
     store.forget_old_pulses()
     return done
 

@@ -95,6 +95,8 @@ class Slice:
         self.open_page, self.browser_alive, self.draining = open_page, browser_alive, draining
         self.step_timeout_seconds = limits.step_timeout_seconds
         self.signals = Signals()
+        # Whatever raises in it ends the slice; nothing of it outlives `run`.
+        self.group = asyncio.TaskGroup()
         self.held: dict[int, _Held] = {}
         self.steps: list[StepReport] = []
         self.lines: list[LogEntry] = []
@@ -106,9 +108,9 @@ class Slice:
 
     async def run(self) -> None:
         """Claim and run until the deadline, a drain, a stop, or until nothing is left to do."""
-        async with asyncio.TaskGroup() as group:
+        async with self.group:
             loops = (self._write_loop(), self._pulse_loop(), self._watch_loop())
-            beside = [group.create_task(loop) for loop in loops]
+            beside = [self.group.create_task(loop) for loop in loops]
             try:
                 await self._claim_loop()
                 await self._close()
@@ -130,8 +132,10 @@ class Slice:
                     self.renewed = asked if not self.held else min(self.renewed, asked)
                 for spec in specs:
                     self._start(spec)
-            if not self.held and not await self._linger():
-                return
+            if not self.held:
+                if not await self._linger():
+                    return
+                next_claim = 0.0
             if await self._wait(POLL_SECONDS):
                 next_claim = 0.0  # a slot is free
 
@@ -143,23 +147,22 @@ class Slice:
     async def _linger(self) -> bool:
         """Whether to wait for a run that is backing off; waits for a part of it."""
         seconds = await self.store.seconds_until_work(self.task_id)
-        if seconds is None or seconds > LINGER_SECONDS:
+        # 0: it waits for a slot or an account that others hold; the end of their slices wakes one of ours.
+        if seconds is None or not 0 < seconds <= LINGER_SECONDS:
             return False
         await asyncio.sleep(min(seconds, POLL_SECONDS))
         return True
 
     def _start(self, spec: RunSpec) -> None:
-        task = asyncio.create_task(self._drive(spec), name=f"run-{spec.lease.run_id}")
+        task = self.group.create_task(self._drive(spec), name=f"run-{spec.lease.run_id}")
         self.held[spec.lease.run_id] = _Held(spec, task)
 
     async def _wait(self, seconds: float) -> bool:
-        """Wait for any run to end, at most `seconds`; whether one did. Raises what a run raised."""
+        """Wait for any run to end, at most `seconds`; whether one did."""
         tasks = {held.task for held in self.held.values()}
         if not tasks:
             return False
         done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
         return bool(done)
 
     async def _close(self) -> None:
@@ -271,7 +274,13 @@ class Slice:
         self.lines.append(entry)
 
     async def flush(self) -> None:
-        """Write all that was reported so far, in one crossing; in order, whoever asks."""
+        """Write all that was reported so far, in one crossing; in order, whoever asks.
+
+        In a task of its own: a run that is cancelled while it waits must not take the others' reports along.
+        """
+        await asyncio.shield(self.group.create_task(self._write()))
+
+    async def _write(self) -> None:
         async with self.writing:
             steps, lines = self.steps, self.lines
             if not steps and not lines:

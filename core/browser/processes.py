@@ -129,9 +129,13 @@ def kill_all(processes: Iterable[psutil.Process]) -> None:
     browsers: list[psutil.Process] = []
     for process in processes:
         (drivers if _is_driver(process) else browsers).append(process)
-    # A driver shares its group with the worker that started it.
-    spared = {os.getpgrp()} | {group for driver in drivers if (group := _group(driver)) is not None}
-    groups = {group for browser in browsers if (group := _group(browser)) is not None} - spared
+    # Only a group that a browser leads, or whose leader is gone. A driver shares its group with the worker
+    # that started it, and one that is just ending has lost the command line that tells it from a browser.
+    groups = {
+        group
+        for browser in browsers
+        if (group := _group(browser)) is not None and (group == browser.pid or not psutil.pid_exists(group))
+    }
     for driver in drivers:
         with contextlib.suppress(psutil.Error):
             driver.kill()

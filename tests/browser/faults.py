@@ -20,10 +20,15 @@ from core.page import Page
 PATIENCE_SECONDS = 20.0
 
 
+def ours(page: Page) -> BrowserPage:
+    """Our own page behind the contract."""
+    assert isinstance(page, BrowserPage)
+    return page
+
+
 def inner(page: Page) -> playwright.Page:
     """Playwright's page behind ours."""
-    assert isinstance(page, BrowserPage)
-    return page._page
+    return ours(page)._page
 
 
 async def crash(page: Page) -> None:

@@ -50,6 +50,7 @@ SCREENS = {
     "/text": html("<p id=p></p><script>p.textContent = 'lone \\ud800 nul \\0 over \\u202e'</script>"),
     "/large": html("<p id=p></p><script>p.textContent = '\\u20ac'.repeat(3e6)</script>"),
     "/fields": html("<input id=number type=number><input id=gone disabled><h1>no field</h1>"),
+    "/echo": html("<input oninput=\"console.error('typed', value)\">"),
     "/fragment": html(
         "<a id=down href='#x'>down</a><a id=push onclick=\"history.pushState(0, '', '/y')\">push</a>"
     ),
@@ -215,10 +216,13 @@ async def test_a_flood_of_messages_is_not_listened_to_for_ever(browser: Browser,
 
         await faults.until(lambda: page.events[-1].text == f"flood {NOISE_HEARD - 1}")
         heard = page.events
-        await faults.inner(page).evaluate("console.error('after')")
+        count = faults.ours(page)._listeners._seen["console"]
+        await faults.inner(page).evaluate("for (let i = 0; i < 100; i++) console.error('after')")
         await page.goto(spec.url("/"), timeout=PATIENT)
 
         assert page.events == heard
+        # Not even told of any more.
+        assert faults.ours(page)._listeners._seen["console"] == count
 
 
 async def test_an_answer_that_drips_times_out(browser: Browser, spec: SiteSpec) -> None:
@@ -268,6 +272,16 @@ async def test_fill_that_is_refused_does_not_quote_the_text(browser: Browser, sp
             while error is not None:
                 assert "swordfish" not in f"{error} {error!r}"
                 error = error.__cause__ or error.__context__
+
+
+async def test_a_secret_that_the_page_repeats_is_hidden(browser: Browser, spec: SiteSpec) -> None:
+    async with browser.open_page(spec, ACCOUNT) as page:
+        await page.goto(spec.url("/echo"), timeout=PATIENT)
+
+        await page.fill("input", "swordfish", secret=True, timeout=PATIENT)
+
+        await faults.until(lambda: len(page.events) > 0)
+        assert page.events[0].text == "typed [hidden]"
 
 
 async def test_navigations_count_documents_only(browser: Browser, spec: SiteSpec) -> None:

@@ -94,6 +94,17 @@ async def test_items_are_there_before_the_first_script(browser: Browser, spec: S
         assert page.events == []
 
 
+async def test_the_question_is_asked_once_only(browser: Browser, spec: SiteSpec) -> None:
+    async with browser.open_page(spec, with_items(spec, {"token": "saved"})) as page:
+        dialogs: list[str] = []
+        faults.inner(page).on("dialog", lambda dialog: dialogs.append(dialog.type))
+
+        for number in range(3):
+            await page.goto(spec.url(f"/seen?{number}"), timeout=PATIENT)
+
+        assert dialogs == ["prompt"]
+
+
 async def test_odd_text_survives_saving_and_restoring(browser: Browser, spec: SiteSpec) -> None:
     async with browser.open_page(spec, with_items(spec, {"odd": ODD})) as page:
         await page.goto(spec.url("/seen"), timeout=PATIENT)

@@ -9,7 +9,7 @@ from django.db.models import Count, Q
 
 from warmup import reporting
 from warmup.models import WarmupAccount, WarmupTask
-from warmup.states import RUN_FINAL, TASK_CLAIMABLE, TASK_FINAL, ParkReason, RunStatus, TaskStatus
+from warmup.states import TASK_CLAIMABLE, ParkReason, RunStatus, TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,6 @@ class Board:
         return sum(self.counts.values())
 
     @property
-    def ended(self) -> int:
-        """How many runs have ended."""
-        return sum(self.counts[status] for status in RUN_FINAL)
-
-    @property
     def live(self) -> int:
         """How many runs wait or run."""
         return self.counts[RunStatus.PENDING] + self.counts[RunStatus.RUNNING]
@@ -56,11 +51,6 @@ class Board:
     def solvable(self) -> int:
         """How many parked runs can go on when a person has seen to their account."""
         return self.counts[RunStatus.PARKED] - self.in_doubt
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the task has ended."""
-        return self.status in TASK_FINAL
 
     @property
     def moving(self) -> bool:

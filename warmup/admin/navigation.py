@@ -40,6 +40,7 @@ GROUPS = (
     (
         _("Queue (read only)"),
         (
+            (_("Clusters"), "monitor_heart", "warmup.ClusterPulse"),
             (_("Waiting"), "queue", "django_q.OrmQ"),
             (_("Done"), "task_alt", "django_q.Success"),
             (_("Failed"), "error", "django_q.Failure"),

@@ -19,8 +19,19 @@ from warmup.admin.display import object_url
 from warmup.admin.steps import steps_html
 from warmup.forms import PlaybookForm
 from warmup.models import Playbook
+from warmup.playbooks.schema import PlaybookSpec
 
 ATTEMPTS = 3  # two people who save at once get one version each
+
+
+def _save_version(spec: PlaybookSpec, attempts: int = ATTEMPTS) -> tuple[Playbook, bool]:
+    try:
+        with transaction.atomic():
+            return Playbook.save_version(spec)
+    except IntegrityError:
+        if attempts == 1:
+            raise
+    return _save_version(spec, attempts - 1)
 
 
 @admin.register(Playbook)
@@ -67,14 +78,7 @@ class PlaybookAdmin(Admin):
 
     def save_model(self, request: HttpRequest, obj: Playbook, form: PlaybookForm, change: bool) -> None:
         """The newest version when it says the same already, else a new one."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with transaction.atomic():
-                    playbook, obj.is_new = Playbook.save_version(form.spec)  # type: ignore[attr-defined]
-                break
-            except IntegrityError:
-                if attempt == ATTEMPTS:
-                    raise
+        playbook, obj.is_new = _save_version(form.spec)  # type: ignore[attr-defined]
         obj.pk, obj.version = playbook.pk, playbook.version
 
     def log_addition(self, request: HttpRequest, obj: Playbook, message: Any) -> Any:

@@ -10,7 +10,7 @@ from unfold.paginator import InfinitePaginator
 
 from core.admin import EmptyState, ReadOnlyAdmin, duration, moment
 from warmup.admin.display import level_badge, link, step_badge
-from warmup.models import Artifact, AuditEntry, DailyCount, LogLine, StepRecord
+from warmup.models import Artifact, AuditEntry, ClusterPulse, DailyCount, LogLine, StepRecord
 from warmup.views import artifact_file
 
 
@@ -139,3 +139,16 @@ class AuditAdmin(LongListAdmin):
     @admin.display(description=_("time"), ordering="pk")
     def when(self, entry: AuditEntry) -> str:
         return moment(entry.at)
+
+
+@admin.register(ClusterPulse)
+class ClusterPulseAdmin(ReadOnlyAdmin):
+    list_display = ("name", "beat")
+    ordering = ("-beat_at",)
+    fields = ("name", "beat_at")
+    readonly_fields = fields
+    empty_state = EmptyState(_("No cluster has been seen yet"), _("Start the workers:"), "manage.py qcluster")
+
+    @admin.display(description=_("last sign of life"), ordering="beat_at")
+    def beat(self, pulse: ClusterPulse) -> str:
+        return moment(pulse.beat_at)

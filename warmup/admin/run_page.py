@@ -81,12 +81,7 @@ def _question(run: WarmupAccount) -> dict[str, Any] | None:
             "step": f"{step.index + 1}: {step.label}" if step else str(run.cursor + 1),
             "url": reverse("admin:warmup_warmupaccount_settle", args=[run.pk]),
         }
-    others = run.task.runs.filter(status=RunStatus.PARKED).exclude(reason=ParkReason.IN_DOUBT).count() - 1
-    return {
-        "doubt": False,
-        "others": others,
-        "url": reverse("admin:warmup_warmupaccount_solved", args=[run.pk]),
-    }
+    return {"doubt": False, "url": reverse("admin:warmup_warmupaccount_solved", args=[run.pk])}
 
 
 def _attempts(run: WarmupAccount) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from warmup import services
 from warmup.admin import run_page
 from warmup.admin.confirm import actor
 from warmup.admin.display import link, object_url, reason_text, run_badge
-from warmup.admin.verbs import accounts_text
 from warmup.models import WarmupAccount
 
 
@@ -131,9 +130,8 @@ class RunAdmin(ReadOnlyAdmin):
         if isinstance(run, HttpResponse):
             return run
         try:
-            number = services.resume(run.task, by=actor(request))
-            text = _now("The task goes on: %(accounts)s wait for a worker.")
-            messages.success(request, text % {"accounts": accounts_text(number)})
+            services.unpark(run, by=actor(request))
+            messages.success(request, _now("Solved: the run goes on where it was."))
         except WarmupError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(object_url(run))

@@ -9,7 +9,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from warmup.forms import SecretForm
+from warmup.forms import AccountForm, ProxyForm
 
 if TYPE_CHECKING:
     from core.admin import Admin
@@ -18,7 +18,7 @@ else:
 
 
 class SecretFormMixin(Admin):
-    """Shows the fields of a `SecretForm` to those who may change the row, and saves what they typed."""
+    """Shows the secret fields of its form to those who may change the row, and saves what they typed."""
 
     plain_fields: tuple[str, ...]
     secret_fields: tuple[str, ...]
@@ -38,6 +38,6 @@ class SecretFormMixin(Admin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().changeform_view(request, *args, **kwargs)
 
-    def save_model(self, request: HttpRequest, obj: Any, form: SecretForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: AccountForm | ProxyForm, change: bool) -> None:
         super().save_model(request, obj, form, change)
         form.save_secret(obj)

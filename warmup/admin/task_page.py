@@ -33,6 +33,8 @@ from warmup.states import RunStatus, TaskStatus
 RUNS_PER_PAGE = 25
 LOG_LINES = 50
 AUDIT_ENTRIES = 20
+# Of these, an entry names the run: "anna in morning".
+RUN_VERBS = ("settle", "unpark")
 LEVELS = tuple(LogLine.Level.values)
 
 
@@ -60,7 +62,8 @@ class Shown:
 def context(request: HttpRequest, task: WarmupTask, *, control: bool) -> dict[str, Any]:
     """Everything on the page."""
     entries = AuditEntry.objects.filter(
-        Q(object=str(task)[:200]) | Q(verb="settle", object__endswith=f" in {task}"), at__gte=task.created_at
+        Q(object=str(task)[:200]) | Q(verb__in=RUN_VERBS, object__endswith=f" in {task}"),
+        at__gte=task.created_at,
     )
     return live_context(request, task, control=control) | {
         "title": str(task),

@@ -1,14 +1,13 @@
 """The forms of the admin: they accept what the load file accepts, and say what is wrong in its words."""
 
 from warmup.forms.playbook import PlaybookForm
-from warmup.forms.rows import AccountForm, ProxyForm, SecretForm, SiteForm
+from warmup.forms.rows import AccountForm, ProxyForm, SiteForm
 from warmup.forms.task import VerbForm, WarmUpForm, newest_playbooks
 
 __all__ = [
     "AccountForm",
     "PlaybookForm",
     "ProxyForm",
-    "SecretForm",
     "SiteForm",
     "VerbForm",
     "WarmUpForm",

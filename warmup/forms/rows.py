@@ -14,6 +14,19 @@ from core.models import Account, AccountSecret, Proxy, ProxySecret, Site
 from warmup.forms.fields import DocumentField, ModelForm, check_entry
 from warmup.loadfile import AccountEntry, ProxyEntry, SiteEntry
 
+# What an entry of a load file has under the same name.
+SITE_FIELDS = (
+    "slug",
+    "name",
+    "base_url",
+    "allowed_hosts",
+    "allow_private_addresses",
+    "targets",
+    "logged_in",
+    "log_in",
+    "challenges",
+)
+
 
 class BaseUrlField(forms.URLField):
     """A URL; one without a scheme is taken for https."""
@@ -68,25 +81,13 @@ class SiteForm(ModelForm):
     class Meta:
         model = Site
         field_classes = {"base_url": BaseUrlField}
-        fields = (
-            "slug",
-            "name",
-            "base_url",
-            "allowed_hosts",
-            "allow_private_addresses",
-            "targets",
-            "logged_in",
-            "log_in",
-            "challenges",
-            "concurrency",
-            "daily_limits",
-        )
+        fields = (*SITE_FIELDS, "concurrency", "daily_limits")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        own = {name: data[name] for name in self.Meta.fields[:-2] if name in data}
+        own = {name: data[name] for name in SITE_FIELDS if name in data}
         limits = {"concurrency": data.get("concurrency"), "daily": data.get("daily_limits", {})}
-        places = {name: name for name in self.Meta.fields}
+        places = {name: name for name in SITE_FIELDS}
         places |= {"limits.concurrency": "concurrency", "limits.daily": "daily_limits"}
         entry = check_entry(self, SiteEntry, {**own, "limits": limits}, places, whole="site")
         if entry is None:
@@ -98,19 +99,11 @@ class SiteForm(ModelForm):
 class SecretForm(ModelForm):
     """Fields that are written and never shown; left empty, they leave what is stored as it is."""
 
-    def save_secret(self, row: Any) -> None:
-        """Seal and store what was typed, once the row itself is saved."""
-        raise NotImplementedError
-
     def describe(self, names: Iterable[str], stored: bool) -> None:
         """Say of these fields whether something is stored; without, there is nothing to forget."""
         for name in names:
-            if name in self.fields:  # those who may only look have none
-                self.fields[name].help_text = (
-                    _("Set. Leave it empty to keep it.") if stored else _("Not set.")
-                )
-        if "forget" in self.fields:
-            self.fields["forget"].disabled = not stored
+            self.fields[name].help_text = _("Set. Leave it empty to keep it.") if stored else _("Not set.")
+        self.fields["forget"].disabled = not stored
 
 
 def _password_field(label: Any) -> forms.CharField:
@@ -140,11 +133,8 @@ class ProxyForm(SecretForm):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        entry = {name: data.get(name, "") for name in self.Meta.fields if name in data}
-        entry |= {name: data[name] for name in ("username", "password") if data.get(name)}
-        check_entry(
-            self, ProxyEntry, entry, {name: name for name in (*entry, "username", "password")}, whole="proxy"
-        )
+        entry = {name: data[name] for name in ("name", "server", "username", "password") if data.get(name)}
+        check_entry(self, ProxyEntry, entry, {name: name for name in entry}, whole="proxy")
         if data.get("password") and not data.get("username"):
             self.add_error("username", _("A new password needs its username with it."))
         return data

@@ -44,8 +44,13 @@ def jobs(db: None) -> None:
     model = apps.get_model("django_q", "Task")
     for name, success in (("good", True), ("bad", False)):
         model.objects.create(
-            id=name, name=name, func="warmup.jobs.run_slice", started=timezone.now(), stopped=timezone.now(), success=success
-        )  # fmt: skip
+            id=name,
+            name=name,
+            func="warmup.jobs.run_slice",
+            started=timezone.now(),
+            stopped=timezone.now(),
+            success=success,
+        )
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE django_q_task SET args = %s, kwargs = %s, result = %s",

@@ -16,7 +16,7 @@ from core.models import SessionState
 from tests import factories
 from tests.warmup.admin.conftest import StaffClient
 from warmup import store
-from warmup.models import Artifact, AuditEntry, DailyCount, LogLine, StepRecord, WarmupAccount
+from warmup.models import Artifact, AuditEntry, ClusterPulse, DailyCount, LogLine, StepRecord, WarmupAccount
 from warmup.types import Evidence
 
 NAME = 'x"\r\nX-Evil: 1; <script>é'
@@ -34,6 +34,7 @@ def rows(db: None) -> dict[str, Any]:
         "logline": LogLine.objects.create(task=run.task, run=run, at=now, level="INFO", event="e", text=evil),
         "artifact": Artifact.objects.create(run=run, attempt=1, step=0, kind="html", name=evil, size_bytes=1),
         "dailycount": DailyCount.objects.create(account=run.account, day="2030-01-01", name=evil, used=1),
+        "clusterpulse": ClusterPulse.objects.create(name=evil, beat_at=now),
         "auditentry": AuditEntry.objects.create(actor_name=evil, verb="start", object=evil),
         "sessionstate": SessionState.save_version(run.account_id, {"cookies": [], "origins": []}),
     }
@@ -44,7 +45,7 @@ def address(row: Any, page: str) -> str:
     return reverse(name, args=[] if page in {"changelist", "add"} else [row.pk])
 
 
-KINDS = ["steprecord", "logline", "artifact", "dailycount", "auditentry", "sessionstate"]
+KINDS = ["steprecord", "logline", "artifact", "dailycount", "auditentry", "clusterpulse", "sessionstate"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,7 +58,7 @@ def test_record_is_read_only_also_for_a_superuser(boss: Client, rows: dict[str, 
     assert boss.post(address(row, "add"), {}).status_code == 403
     assert boss.post(address(row, "change"), {}).status_code == 403
     assert boss.post(address(row, "delete"), {"post": "yes"}).status_code == 403
-    assert b'class="action-select' not in boss.get(address(row, "changelist")).content
+    assert b'name="_selected_action"' not in boss.get(address(row, "changelist")).content
     assert type(row).objects.filter(pk=row.pk).exists()
 
 
@@ -82,6 +83,17 @@ def test_empty_list_says_why(boss: Client, rows: dict[str, Any], kind: str) -> N
 
     assert boss.get(address(row, "changelist")).status_code == 200
     assert "yet</h2>" in boss.get(address(row, "changelist")).content.decode()
+
+
+def test_log_line_of_no_run(boss: Client) -> None:
+    task = factories.make_task(1)
+    LogLine.objects.create(task=task, at=timezone.now(), level="INFO", event="seen", text="by nobody")
+
+    for url in (
+        reverse("admin:warmup_logline_changelist"),
+        reverse("admin:warmup_warmuptask_change", args=[task.pk]),
+    ):
+        assert "by nobody" in boss.get(url).content.decode()
 
 
 @pytest.mark.parametrize("kind", ["steprecord", "logline", "artifact"])

@@ -39,7 +39,7 @@ def test_list_shows_the_status_as_a_badge(boss: Client, status: str) -> None:
 
     page = page_of(boss)
 
-    cell = re.search(rf'<span id="task-{task.pk}-status">(.*?)</span>\s*</span>', page, re.S)
+    cell = re.search(rf'<span id="task-{task.pk}-status">(.*?)</span>\s*</span>', page, re.DOTALL)
     assert cell
     assert str(TaskStatus(status).label) in cell[1]
     assert "rounded-default" in cell[1]

@@ -133,7 +133,7 @@ def test_page_shows_who_asked_for_what_of_this_task_only(boss: Client) -> None:
     page = text_of(boss, page_url(task))
 
     rows = page[page.index('id="audit"') :]
-    assert re.search(r"boss</td>.*?start", rows, re.S)
+    assert re.search(r"boss</td>.*?start", rows, re.DOTALL)
     assert "command line" not in rows
 
 

@@ -70,6 +70,7 @@ def test_warm_up_of_the_whole_filtered_list(boss: Client, monkeypatch: pytest.Mo
     monkeypatch.setattr("warmup.forms.task.INSERT_BATCH", 2)
     people = accounts(7)
     accounts(2)
+    factories.make_playbook()
     url = f"{LIST}?site__id__exact={people[0].site_id}"
     asked = boss.post(url, choose("warm_up", *people[:2], select_across="1")).content.decode()
     assert "Warm up 7 accounts" in asked
@@ -120,10 +121,10 @@ def test_warm_up_with_nothing_to_do_says_so(boss: Client, enabled: bool) -> None
     [
         ({"name": ""}, "This field is required."),
         ({"name": "a\u2028b"}, "name: must be one line without control characters"),
-        ({"concurrency": 0}, "greater than or equal to 1"),
+        ({"concurrency": 0}, "concurrency: must be at least 1"),
         ({"concurrency": 1001}, "concurrency: must be at most 1000"),
         ({"delay_min_seconds": 5}, "delay_seconds: min 5 is greater than max 2"),
-        ({"delay_min_seconds": -1}, "greater than or equal to 0"),
+        ({"delay_min_seconds": -1}, "delay_seconds.min: must be at least 0"),
         ({"delay_max_seconds": 4000}, "delay_seconds.max: must be at most 3600"),
         ({"seed": 2**63}, "less than or equal to"),
         ({"playbook": 4711}, "not one of the available choices"),

@@ -1,0 +1,310 @@
+"""The state machine: what people, workers, faults and time do to tasks, in any order, and what must hold."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from tests.warmup.machine_people import WHICH, People
+from tests.warmup.machine_rows import Rows, check, check_passage, everything
+from tests.warmup.machine_workers import COURSES, GIVEN_BACK, Course, Turn, Worker
+from warmup import services, store
+from warmup.models import Artifact, DailyCount, Playbook, StepRecord, WarmupTask
+from warmup.states import RUN_ACTIVE, TASK_FINAL, ParkReason, RunStatus, TaskStatus
+from warmup.types import Evidence, LogEntry, Outcome
+
+STATE = {"cookies": [], "origins": []}
+# By name, which is what a failing example shows.
+OUTCOMES = {
+    "completed": Outcome("COMPLETED", storage_state=STATE, logged_in_now=True),
+    "failed": Outcome("FAILED", reason="the element was not there"),
+    "stopped": Outcome("STOPPED", reason="stopped by a person", storage_state=STATE),
+    "challenged": Outcome("PARKED", reason=ParkReason.CHALLENGE, detail="steps[0]"),
+    "logged out": Outcome("PARKED", reason=ParkReason.LOGGED_OUT),
+    "backs off": Outcome("PENDING", reason="429", retry_after_seconds=300),
+    "to be tried again": Outcome("PENDING", reason="the browser died"),
+    "given back": GIVEN_BACK,
+}
+WORKER = st.integers(0, 2)
+# From a moment to what outlasts a lease, a wake-up, a back-off, a day.
+SECONDS = st.sampled_from([0.5, 5, 21, 46, 61, 301, 86_400])
+
+
+class WarmupMachine(People):
+    """People, and what workers, faults and time do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers = [self.worker(number) for number in range(3)]
+        self.graves: list[Turn] = []  # what the killed held
+
+    def worker(self, number: int) -> Worker:
+        """The first two are of this host, whose dead are known; clocks are wrong by ten minutes."""
+        host = "elsewhere" if number == 2 else "here"
+        skew = timedelta(minutes=(-10, 0, 10)[number])
+        return Worker(f"{host}:{uuid.uuid4().hex[:8]}:1", skew, self.clock, self.ledger)
+
+    def stale(self) -> list[Turn]:
+        """The turns whose runs are no longer theirs, as far as anybody holds them still."""
+        held = [turn for worker in self.workers for turn in (*worker.turns, *worker.lost)]
+        return [turn for turn in (*held, *self.graves) if not self.seen.is_current(turn.lease)]
+
+    def begun(self, number: int) -> list[Turn]:
+        return [turn for turn in self.workers[number].turns if turn.begun]
+
+    # ---- workers ------------------------------------------------------------------------------------
+
+    @rule(number=WORKER, task=People.tasks, limit=st.integers(0, 3))
+    def claim(self, number: int, task: WarmupTask, limit: int) -> None:
+        expected = self.seen.claimable(task.pk)[:limit]
+        assert store.has_work(task.pk) == bool(self.seen.claimable(task.pk))
+        specs = self.workers[number].claim(task.pk, limit)
+        self.hops = 2
+        now = Rows.read(self.clock.now)
+        failed = [pk for pk in expected if now.runs[pk]["status"] == RunStatus.FAILED]
+        assert [spec.lease.run_id for spec in specs] == [pk for pk in expected if pk not in failed]
+        for spec in specs:
+            run = self.seen.runs[spec.lease.run_id]
+            playbook = self.seen.tasks[task.pk]["playbook_id"]
+            assert (spec.attempt, spec.cursor) == (run["attempt"] + 1, run["cursor"])
+            assert spec.playbook == self.versions[playbook]
+            assert spec.in_doubt == self.ledger.in_doubt(spec.lease.run_id, spec.cursor)
+
+    @rule(number=WORKER, which=WHICH, steps=st.integers(1, 3))
+    def walk(self, number: int, which: int, steps: int) -> None:
+        worker = self.workers[number]
+        if worker.turns:
+            worker.walk(worker.turns[which % len(worker.turns)], steps)
+
+    @precondition(lambda self: any(self.begun(number) for number in range(3)))
+    @rule(number=WORKER, which=WHICH, course=st.sampled_from(COURSES))
+    def act(self, number: int, which: int, course: Course) -> None:
+        turns = self.begun(number)
+        if turns:
+            self.workers[number].act(turns[which % len(turns)], course)
+
+    @rule(number=WORKER, which=WHICH, outcome=st.sampled_from(sorted(OUTCOMES)))
+    def finish(self, number: int, which: int, outcome: str) -> None:
+        worker = self.workers[number]
+        turns = [turn for turn in worker.turns if not turn.begun]
+        if not turns:
+            return
+        turn = turns[which % len(turns)]
+        ended = worker.finish(turn, OUTCOMES[outcome])
+        assert ended is None or ended == self.seen.is_current(turn.lease)
+
+    @rule(number=WORKER)
+    def flush(self, number: int) -> None:
+        self._hears_of_losses(number, self.workers[number].flush)
+
+    @rule(number=WORKER)
+    def heartbeat(self, number: int) -> None:
+        self._hears_of_losses(number, self.workers[number].heartbeat)
+
+    def _hears_of_losses(self, number: int, call: Callable[[], frozenset[int]]) -> None:
+        turns = list(self.workers[number].turns)
+        expected = {turn.lease.run_id for turn in turns if not self.seen.is_current(turn.lease)}
+        assert call() == expected
+
+    @rule(number=WORKER, task=People.tasks, obeys=st.booleans())
+    def poll(self, number: int, task: WarmupTask, obeys: bool) -> None:
+        worker = self.workers[number]
+        leases = [turn.lease for turn in worker.turns]
+        control = store.poll(task.pk, leases)
+        row = self.seen.tasks.get(task.pk)
+        assert control.stop == (row is None or row["stop_requested_at"] is not None)
+        assert control.pause == (self.status(task) == TaskStatus.PAUSED)
+        assert control.lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
+        worker.lose(control.lost)
+        if not obeys or not (control.stop or control.pause):
+            return
+        for turn in [turn for turn in worker.turns if turn.spec.task_id == task.pk and not turn.begun]:
+            worker.finish(turn, Outcome("STOPPED") if control.stop else GIVEN_BACK)
+
+    @rule(number=WORKER, which=WHICH)
+    def keep_evidence(self, number: int, which: int) -> None:
+        turns = self.workers[number].turns
+        if turns:
+            turn = turns[which % len(turns)]
+            evidence = Evidence(turn.lease, turn.spec.attempt, turn.index, "html", "failure", b"<p>")
+            assert store.save_evidence(evidence) == self.seen.is_current(turn.lease)
+
+    @rule(number=WORKER, which=WHICH)
+    def make_plan(self, number: int, which: int) -> None:
+        turns = self.workers[number].turns
+        if turns:
+            turn = turns[which % len(turns)]
+            assert store.set_plan_length(turn.lease, len(turn.plan)) == self.seen.is_current(turn.lease)
+
+    @rule(number=WORKER, task=People.tasks)
+    def serve(self, number: int, task: WarmupTask) -> None:
+        """A whole slice, of an honest worker that nothing disturbs."""
+        worker = self.workers[number]
+        if not worker.turns:
+            self.hops = None
+            for _ in worker.serve(task.pk):
+                pass
+            services.after_slice(task.pk)
+
+    # ---- faults and time ------------------------------------------------------------------------------
+
+    @rule(number=WORKER)
+    def kill(self, number: int) -> None:
+        worker = self.workers[number]
+        if worker.name.startswith("here"):
+            self.world.gone.add(worker.name)
+        self.graves += [*worker.turns, *worker.lost]
+        self.workers[number] = self.worker(number)
+
+    @precondition(lambda self: self.stale())
+    @rule(which=st.integers(0, 20), write=st.integers(0, 5), outcome=st.sampled_from(sorted(OUTCOMES)))
+    def write_with_a_stale_lease(self, which: int, write: int, outcome: str) -> None:
+        turns = self.stale()
+        turn = turns[which % len(turns)]
+        lease, step = turn.lease, turn.plan[0]
+        mine = frozenset({lease.run_id})
+        ghost = Worker("ghost", timedelta(), self.clock, self.ledger)
+        ghost.turns, turn.index = [turn], 0
+        ghost.report(turn, "DONE")
+        line = LogEntry(lease, self.clock.now, "INFO", "late")
+        evidence = Evidence(lease, turn.spec.attempt, 0, "html", "late", b"late")
+        writes: list[tuple[Callable[[], object], object]] = [
+            (lambda: store.finish(lease, OUTCOMES[outcome]), False),
+            (lambda: store.write_progress([ghost.steps[0][1]], [line]), mine),
+            (lambda: store.record_intent(lease, turn.spec.attempt, step), None),
+            (lambda: store.set_plan_length(lease, 99), False),
+            (lambda: store.heartbeat([lease]), mine),
+            (lambda: store.save_evidence(evidence), False),
+        ]
+        before = everything()
+        call, refused = writes[write]
+        assert call() == refused
+        assert everything() == before, "a stale lease changed something"
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(task=People.tasks)
+    def expire(self, task: WarmupTask) -> None:
+        expired = [
+            pk
+            for pk in self.seen.of(task.pk, *RUN_ACTIVE)
+            if self.seen.runs[pk]["lease_until"] <= self.clock.now
+        ]
+        assert store.expire(task.pk) == len(expired)
+
+    @rule(task=People.tasks)
+    def after_slice(self, task: WarmupTask) -> None:
+        services.after_slice(task.pk)
+
+    @rule(task=People.tasks)
+    def linger(self, task: WarmupTask) -> None:
+        """A worker that is told to wait no time at all finds work; otherwise it would ask for ever."""
+        if store.seconds_until_work(task.pk) == 0:
+            assert store.has_work(task.pk)
+
+    @rule()
+    def reconcile(self) -> None:
+        done = services.reconcile()
+        rows = Rows.read(self.clock.now)
+        lost = [run for run in self.seen.runs.values() if self._is_lost(run)]
+        assert done["expired"] == len(lost)
+        assert not [run for run in rows.runs.values() if self._is_lost(run)]
+        quiet = self.clock.now - timedelta(seconds=services.WAKE_AGAIN_SECONDS)
+        for task_id, task in rows.tasks.items():
+            if rows.claimable(task_id):
+                assert task["woken_at"] >= quiet, f"task {task_id} has work, and nobody is woken"
+
+    def _is_lost(self, run: Any) -> bool:
+        if run["status"] not in RUN_ACTIVE:
+            return False
+        return bool(run["lease_until"] <= self.clock.now or run["worker"] in self.world.gone)
+
+    # ---- what must hold -------------------------------------------------------------------------------
+
+    @invariant()
+    def all_is_sound(self) -> None:
+        self._rows_are_sound()
+        self._history_stays()
+        self._wake_ups_are_sensible()
+
+    def _rows_are_sound(self) -> None:
+        rows = Rows.read(self.clock.now)
+        check(rows)
+        if self.hops is not None:
+            check_passage(self.seen, rows, self.hops)
+        for pk, run in rows.runs.items():
+            before = self.seen.runs.get(pk)
+            allowed = settings.WARMUP_MAX_ATTEMPTS + self.ledger.chances[pk]
+            assert run["attempt"] - run["attempt_base"] <= allowed, f"run {pk}: {run['attempt']} attempts"
+            if before and pk not in self.restarted:
+                assert run["cursor"] >= before["cursor"], f"run {pk}: the cursor went back"
+        for task_id, task in self.seen.tasks.items():
+            if task_id in rows.tasks and task["status"] != TaskStatus.PENDING:
+                assert rows.of(task_id) == self.seen.of(task_id), f"task {task_id} lost or gained runs"
+        self.ledger.check()
+        self.seen, self.hops = rows, 1
+        self.restarted.clear()
+
+    def _history_stays(self) -> None:
+        kept = StepRecord.objects.filter(pk__in=self.history).values_list()
+        assert all(self.history[record[0]] == record for record in kept), (
+            "a record of an earlier round changed"
+        )
+        assert set(Artifact.objects.values_list("pk", flat=True)) <= self.world.files
+
+    def _wake_ups_are_sensible(self) -> None:
+        for task_id, slices in self.world.woken:
+            if task_id in self.seen.tasks:
+                assert 1 <= slices <= max(1, self.seen.tasks[task_id]["concurrency"])
+        self.world.woken.clear()
+
+    # ---- the end --------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:
+                self._all_comes_to_an_end()
+                self._limits_and_versions_held()
+        finally:
+            transaction.set_rollback(True)
+            self.example.__exit__(None, None, None)
+
+    def _all_comes_to_an_end(self) -> None:
+        """With every worker dead, the reconciler and one honest worker bring all to its end."""
+        for number in range(3):
+            self.kill(number)
+        for _ in range(20):
+            self.clock.advance(settings.WARMUP_LEASE_SECONDS + 1)
+            services.reconcile()
+            while self.world.woken:
+                task_id, _ = self.world.woken.pop()
+                for _ in self.workers[0].serve(task_id):
+                    self.ledger.check()
+                services.after_slice(task_id)
+            rows = Rows.read(self.clock.now)
+            check(rows)
+            if all(self._is_at_rest(rows, task_id) for task_id in rows.tasks):
+                return
+        raise AssertionError(f"these never end: {[dict(task) for task in rows.tasks.values()]}")
+
+    def _is_at_rest(self, rows: Rows, task_id: int) -> bool:
+        """Ended, never started, or paused by a person with nothing running."""
+        resting = rows.tasks[task_id]["status"] in {TaskStatus.PENDING, TaskStatus.PAUSED, *TASK_FINAL}
+        return resting and not rows.of(task_id, *RUN_ACTIVE) and not rows.is_stopping(task_id)
+
+    def _limits_and_versions_held(self) -> None:
+        limit = self.world.sites[1].daily_limits["like"]
+        counts = DailyCount.objects.filter(account__site=self.world.sites[1])
+        assert all(used <= limit for used in counts.values_list("used", flat=True))
+        for playbook in Playbook.objects.all():
+            assert playbook.definition == self.versions[playbook.pk]
