@@ -43,5 +43,8 @@ lock: .venv/installed
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements.in -o requirements.txt
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements-dev.in -o requirements-dev.txt
 
+chaos: setup
+	@$(PY) -m tools.chaos --size $(N) $(if $(DATABASE),--database $(DATABASE)) $(if $(SCENARIO),--scenario '$(SCENARIO)')
+
 clean:
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*

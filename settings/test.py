@@ -9,7 +9,7 @@ from pathlib import Path
 os.environ.setdefault("WARMUP_DATA_DIR", str(Path(tempfile.gettempdir()) / f"warmup-tests-{os.getuid()}"))
 
 from settings.base import *  # noqa: F403
-from settings.base import DATABASES, TEMPLATES, WARMUP_DATA_DIR
+from settings.base import DATABASES, WARMUP_DATA_DIR
 
 SECRET_KEY = "tests-only-" + "k" * 50
 FIELD_KEYS = ["dGVzdHMtb25seS1rZXktdGVzdHMtb25seS1rZXktMDA="]
@@ -25,4 +25,3 @@ else:
     DATABASES["default"]["TEST"] = {"NAME": f"test_warmup_{os.getpid()}"}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-TEMPLATES[0]["OPTIONS"]["string_if_invalid"] = ""

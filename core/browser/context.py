@@ -100,9 +100,9 @@ class Context:
                 await self._context.close()
         except TimeoutError:
             return False
-        except playwright.Error:
-            # It went with the browser.
-            return True
+        except playwright.Error as error:
+            # Closed already: it went with the browser.
+            return is_closed(error)
         return True
 
     async def detach(self) -> None:

@@ -60,9 +60,8 @@ class Processes:
         ]
         self._vital = [process for process in self._tracked if _is_vital(process)]
         for process in self._vital:
-            if not _is_driver(process) and (group := _group(process)) is not None:
-                self._groups.add(group)
-            self._watch(process.pid, f"{'the driver' if _is_driver(process) else 'the browser'} died")
+            self._watch(process.pid, f"{'the browser' if _is_browser(process) else 'the driver'} died")
+        self._groups = _browser_groups(self._tracked)
 
     def forget(self) -> None:
         """Stop watching."""
@@ -124,27 +123,15 @@ class Processes:
 
 
 def kill_all(processes: Iterable[psutil.Process]) -> None:
-    """SIGKILL drivers one by one, then browsers with their whole process group."""
-    drivers: list[psutil.Process] = []
-    browsers: list[psutil.Process] = []
-    for process in processes:
-        (drivers if _is_driver(process) else browsers).append(process)
-    # Only a group that a browser leads, or whose leader is gone. A driver shares its group with the worker
-    # that started it, and one that is just ending has lost the command line that tells it from a browser.
-    groups = {
-        group
-        for browser in browsers
-        if (group := _group(browser)) is not None and (group == browser.pid or not psutil.pid_exists(group))
-    }
-    for driver in drivers:
+    """SIGKILL all, the drivers first, and with each browser its whole process group."""
+    found = list(processes)
+    groups = _browser_groups(found)
+    for process in sorted(found, key=_is_driver, reverse=True):
         with contextlib.suppress(psutil.Error):
-            driver.kill()
+            process.kill()
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
-    for browser in browsers:
-        with contextlib.suppress(psutil.Error):
-            browser.kill()
 
 
 def reap_orphans() -> int:
@@ -179,6 +166,23 @@ def _is_driver(process: psutil.Process) -> bool:
         return "run-driver" in process.cmdline()
     except psutil.Error:
         return False
+
+
+def _is_browser(process: psutil.Process) -> bool:
+    try:
+        return "--remote-debugging-pipe" in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _browser_groups(processes: Iterable[psutil.Process]) -> set[int]:
+    """The process groups of those that are certainly browsers.
+
+    A driver is in the group of the worker that started it, maybe of a whole cluster; and one that is just
+    ending has lost the command line that tells what it is.
+    """
+    groups = (_group(process) for process in processes if _is_browser(process))
+    return {group for group in groups if group is not None} - {os.getpgrp()}
 
 
 def _is_vital(process: psutil.Process) -> bool:

@@ -15,6 +15,7 @@ from core.browser.options import BrowserOptions
 from core.browser.processes import OWNER_VARIABLE, Processes, make_directory
 from core.errors import BrowserLost, BrowserUnavailable, PageCrashed
 from core.page import Page
+from core.text import one_line
 from core.types import AccountSpec, SiteSpec
 
 # From SIGKILL until the kernel has taken the processes away.
@@ -29,7 +30,12 @@ async def launch(options: BrowserOptions, *, sleep: Sleep = asyncio.sleep) -> As
     `options.close_timeout` seconds, goes on when the caller is cancelled, and leaves no process and no
     file behind. `sleep` is what `Page.dwell` waits with.
     """
-    browser = Browser(options, sleep)
+    try:
+        browser = Browser(options, sleep)
+    except OSError as error:
+        raise BrowserUnavailable(
+            f"no temporary directory could be made: {one_line(str(error), 200)}"
+        ) from None
     try:
         await browser.start()
         yield browser

@@ -205,6 +205,7 @@ class Connection:
         else:
             server.write(request.head())
         upload = self.client.move(request.body, server)
+        upload.add_done_callback(self._uploaded)
         response = await self._response(server, request)
         if response is None:
             self._drop_server()
@@ -223,6 +224,11 @@ class Connection:
         if not response.persistent or not upload.done():
             self._drop_server()
         return keep
+
+    def _uploaded(self, upload: asyncio.Future[bool]) -> None:
+        # A server that waits for the rest of a broken body would answer only when it tires.
+        if not upload.cancelled() and not upload.result():
+            self.abort()
 
     async def _dial(self, request: Request, grant: Grant) -> Wire:
         """The connection that a plain request goes out on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
@@ -63,22 +64,22 @@ def program(path: Path, script: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "seconds", "why"),
     [
-        ("exit 3", "did not start"),
-        ("echo 'error while loading shared libraries: libnss3.so' >&2; exit 127", "libnss3.so"),
-        ("exec sleep 100", "within 1 s|Timeout 1000ms"),
+        ("exit 3", PATIENT, "did not start"),
+        ("echo 'error while loading shared libraries: libnss3.so' >&2; exit 127", PATIENT, "libnss3.so"),
+        ("exec sleep 100", 1.0, "within 1 s|Timeout 1000ms"),
     ],
     ids=["exits", "complains", "hangs"],
 )
 async def test_a_program_that_is_no_browser_is_unavailable(
-    tmp_path: Path, temporary: Path, script: str, why: str
+    tmp_path: Path, temporary: Path, script: str, seconds: float, why: str
 ) -> None:
     executable = program(tmp_path / "browser", script)
     before = set(psutil.pids())
 
     with pytest.raises(BrowserUnavailable, match=why) as caught:
-        async with launch(BrowserOptions(executable=executable, launch_timeout=1.0)):
+        async with launch(BrowserOptions(executable=executable, launch_timeout=seconds)):
             pytest.fail("started")
 
     assert len(str(caught.value).splitlines()) == 1
@@ -132,12 +133,62 @@ async def test_cancelling_a_start_leaves_nothing(tmp_path: Path, temporary: Path
     assert faults.left_in(temporary) == []
 
 
+async def test_a_temporary_directory_that_cannot_be_made_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+
+    with pytest.raises(BrowserUnavailable, match="temporary directory"):
+        async with launch(BrowserOptions()):
+            pytest.fail("started")
+
+
 async def test_the_driver_that_is_missing_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", "/nowhere/node")
 
     with pytest.raises(BrowserUnavailable, match="driver"):
         async with launch(BrowserOptions()):
             pytest.fail("started")
+
+
+KILLED = """
+    import asyncio, signal
+    from core.browser import BrowserOptions, launch
+
+    def end(*_):
+        raise SystemExit(3)
+
+    async def main():
+        async with launch(BrowserOptions()) as browser:
+            print("READY", *(process.pid for process in browser._processes._tracked), flush=True)
+            await asyncio.Event().wait()
+
+    signal.signal(signal.SIGALRM, end)
+    asyncio.run(main())
+"""
+
+
+async def test_a_job_that_runs_out_of_time_leaves_nothing(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """django-q2 raises SystemExit out of a signal handler, in the middle of the event loop."""
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(KILLED), stdout=asyncio.subprocess.PIPE
+    )
+    assert worker.stdout is not None
+    line = (await worker.stdout.readline()).decode()
+    processes = [psutil.Process(int(pid)) for pid in line.split()[1:]]
+    assert faults.still_running(processes) == processes
+
+    worker.send_signal(signal.SIGALRM)
+
+    async with asyncio.timeout(PATIENT):
+        await worker.communicate()
+    assert worker.returncode == 3
+    await faults.until(lambda: faults.still_running(processes) == [])
+    assert faults.left_in(temporary) == []
 
 
 # ---- a launch that works ---------------------------------------------------------------------------
@@ -246,7 +297,8 @@ async def running(*command: str, says: str) -> AsyncIterator[tuple[psutil.Proces
                 assert line, f"{command[0]} ended"
         yield psutil.Process(process.pid), line.strip()
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
 
 

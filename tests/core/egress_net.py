@@ -59,11 +59,12 @@ class Server:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            # Not to be cancelled from here on: asyncio would log that.
+            self._tasks.discard(task)
             self.open -= 1
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
-            self._tasks.discard(task)
 
     @asynccontextmanager
     async def running(self, host: str = "127.0.0.1", **options: Any) -> AsyncIterator[Server]:
@@ -186,24 +187,20 @@ async def dial(grant: Grant) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def egress(
-    names: Names | None = None, *, cache_seconds: float = 0, **limits: float
+    names: Names | None = None, *, limits: Limits | None = None, cache_seconds: float = 0
 ) -> AsyncIterator[EgressProxy]:
     """A proxy; fails the test when anything of it is left, or when the loop had to handle an error."""
     loop = asyncio.get_running_loop()
     complaints: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: complaints.append(context))
     before = asyncio.all_tasks()
-    proxy = EgressProxy(
-        limits=Limits(**limits),  # type: ignore[arg-type]
-        resolve=names or Names(),
-        cache_seconds=cache_seconds,
-    )
+    proxy = EgressProxy(limits=limits, resolve=names or Names(), cache_seconds=cache_seconds)
     async with proxy:
         yield proxy
     assert not proxy._wires
     assert not proxy._tasks
     assert {task for task in asyncio.all_tasks() - before if "egress" in repr(task.get_coro())} == set()
-    assert complaints == []
+    assert not complaints, complaints
 
 
 async def until(happened: Callable[[], object]) -> None:

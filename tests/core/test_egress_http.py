@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -312,7 +313,7 @@ async def test_broken_chunks_of_a_request_end_the_connection(client: Client, bod
 @pytest.mark.parametrize(
     "answer",
     [
-        b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
@@ -347,39 +348,18 @@ async def test_answer_that_makes_no_sense_becomes_502(client: Client, grant: Gra
 async def test_half_an_answer_ends_in_a_reset_or_short(client: Client, answer: bytes) -> None:
     async with Origin(x=answer).running() as origin:
         client.get(f"http://site.test:{origin.port}/x")
-        await client.head()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await client.head()
             assert b"0\r\n\r\n" not in await client.rest()
 
 
 # ---- whatever comes -------------------------------------------------------------------------------
 
-PIECES = st.sampled_from(
-    [
-        b"GET ",
-        b"http://",
-        b"site.test",
-        b":80",
-        b"/",
-        b" HTTP/1.1",
-        b"\r\n",
-        b"\n",
-        b":",
-        b" ",
-        b"Host",
-        b"\x00",
-    ]
-    + [
-        b"Content-Length",
-        b"Transfer-Encoding",
-        b"chunked",
-        b"CONNECT ",
-        b"[::1]",
-        b"Connection",
-        b",",
-        b"9" * 30,
-    ]
+WORDS = (
+    b"GET |http://|site.test|:80|/| HTTP/1.1|\r\n|\n|:| |Host|\x00|Content-Length|Transfer-Encoding|chunked"
+    b"|CONNECT |[::1]|Connection|,|999999999999999999999999999999"
 )
+PIECES = st.sampled_from(WORDS.split(b"|"))
 
 
 @given(st.lists(PIECES | st.binary(max_size=5), max_size=20).map(b"".join))

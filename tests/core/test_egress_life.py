@@ -209,19 +209,19 @@ async def test_exit_is_whole_when_it_is_cancelled() -> None:
 @pytest.mark.parametrize(
     ("limits", "sent"),
     [
-        ({"keep_alive": 0.2}, b""),
-        ({"head": 0.2}, b"GET http://site.test/ HTTP/1.1\r\nX-Slow: "),
+        (Limits(keep_alive=0.2), b""),
+        (Limits(head=0.2), b"GET http://site.test/ HTTP/1.1\r\nX-Slow: "),
     ],
 )
-async def test_silent_client_is_dropped(limits: dict[str, float], sent: bytes) -> None:
-    async with egress(**limits) as proxy, dial(proxy.admit(site("site.test"))) as client:
+async def test_silent_client_is_dropped(limits: Limits, sent: bytes) -> None:
+    async with egress(limits=limits) as proxy, dial(proxy.admit(site("site.test"))) as client:
         client.send(sent)
 
         assert await client.hung_up()
 
 
 async def test_dripping_head_is_dropped() -> None:
-    async with egress(head=0.3) as proxy, dial(proxy.admit(site("site.test"))) as client:
+    async with egress(limits=Limits(head=0.3)) as proxy, dial(proxy.admit(site("site.test"))) as client:
         end = asyncio.get_running_loop().time() + 5
         client.send(b"GET http://site.test/ HTTP/1.1\r\n")
         while not client.reader.at_eof():
@@ -237,7 +237,7 @@ async def test_idle_exchange_is_dropped(tunnel: bool) -> None:
 
     async with (
         Server(silent).running() as server,
-        egress(Names(site_test=["127.0.0.1"]), idle=0.3) as proxy,
+        egress(Names(site_test=["127.0.0.1"]), limits=Limits(idle=0.3)) as proxy,
         dial(proxy.admit(site("site.test"))) as client,
     ):
         if tunnel:
@@ -253,7 +253,7 @@ async def test_idle_exchange_is_dropped(tunnel: bool) -> None:
 async def test_busy_tunnel_outlives_the_idle_limit() -> None:
     async with (
         Server(echo).running() as server,
-        egress(Names(site_test=["127.0.0.1"]), idle=0.5) as proxy,
+        egress(Names(site_test=["127.0.0.1"]), limits=Limits(idle=0.5)) as proxy,
         dial(proxy.admit(site("site.test"))) as client,
     ):
         client.connect(f"site.test:{server.port}")
@@ -265,7 +265,7 @@ async def test_busy_tunnel_outlives_the_idle_limit() -> None:
 
 
 async def test_connections_of_a_grant_are_limited(origin: Origin) -> None:
-    async with egress(Names(site_test=["127.0.0.1"]), connections=2) as proxy:
+    async with egress(Names(site_test=["127.0.0.1"]), limits=Limits(connections=2)) as proxy:
         grant = proxy.admit(site("site.test"))
         other = proxy.admit(site("site.test"))
         url = f"http://site.test:{origin.port}/"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar
 
 from django.db import transaction
 from hypothesis import strategies as st
@@ -25,6 +25,12 @@ AGAIN = {
     "all": (RunStatus.FAILED, RunStatus.STOPPED, RunStatus.COMPLETED, RunStatus.PARKED),
 }
 WHICH = st.integers(0, 5)  # picks one of what there is
+
+T = TypeVar("T")
+
+
+def pick(choice: Sequence[T], number: int) -> T:
+    return choice[number % len(choice)]
 
 
 class People(RuleBasedStateMachine):
@@ -74,8 +80,7 @@ class People(RuleBasedStateMachine):
         return [pk for pk in runs if (self.seen.runs[pk]["reason"] == ParkReason.IN_DOUBT) == in_doubt]
 
     def pick_run(self, number: int, preferred: list[int]) -> WarmupAccount:
-        choice = preferred or list(self.seen.runs)
-        return WarmupAccount.objects.get(pk=choice[number % len(choice)])
+        return WarmupAccount.objects.get(pk=pick(preferred or list(self.seen.runs), number))
 
     # ---- what there is ----------------------------------------------------------------------------
 

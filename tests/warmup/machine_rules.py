@@ -13,7 +13,7 @@ from django.db import transaction
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from tests.warmup.machine_people import WHICH, People
+from tests.warmup.machine_people import WHICH, People, pick
 from tests.warmup.machine_rows import Rows, check, check_passage, everything
 from tests.warmup.machine_workers import COURSES, GIVEN_BACK, Course, Turn, Worker
 from warmup import services, store
@@ -57,10 +57,20 @@ class WarmupMachine(People):
         held = [turn for worker in self.workers for turn in (*worker.turns, *worker.lost)]
         return [turn for turn in (*held, *self.graves) if not self.seen.is_current(turn.lease)]
 
-    def begun(self, number: int) -> list[Turn]:
-        return [turn for turn in self.workers[number].turns if turn.begun]
-
     # ---- workers ------------------------------------------------------------------------------------
+
+    def held(self) -> list[tuple[Worker, Turn]]:
+        return [(worker, turn) for worker in self.workers for turn in worker.turns]
+
+    def begun(self) -> list[tuple[Worker, Turn]]:
+        """The turns whose step is about to act."""
+        return [(worker, turn) for worker, turn in self.held() if turn.begun]
+
+    def between_steps(self) -> list[tuple[Worker, Turn]]:
+        return [(worker, turn) for worker, turn in self.held() if not turn.begun]
+
+    def busy(self) -> list[Worker]:
+        return [worker for worker in self.workers if worker.turns]
 
     @rule(number=WORKER, task=People.tasks, limit=st.integers(0, 3))
     def claim(self, number: int, task: WarmupTask, limit: int) -> None:
@@ -78,71 +88,56 @@ class WarmupMachine(People):
             assert spec.playbook == self.versions[playbook]
             assert spec.in_doubt == self.ledger.in_doubt(spec.lease.run_id, spec.cursor)
 
-    @rule(number=WORKER, which=WHICH, steps=st.integers(1, 3))
-    def walk(self, number: int, which: int, steps: int) -> None:
-        worker = self.workers[number]
-        if worker.turns:
-            worker.walk(worker.turns[which % len(worker.turns)], steps)
+    @precondition(between_steps)
+    @rule(which=WHICH, steps=st.integers(1, 3))
+    def walk(self, which: int, steps: int) -> None:
+        worker, turn = pick(self.between_steps(), which)
+        assert store.set_plan_length(turn.lease, len(turn.plan)) == self.seen.is_current(turn.lease)
+        worker.walk(turn, steps)
 
-    @precondition(lambda self: any(self.begun(number) for number in range(3)))
-    @rule(number=WORKER, which=WHICH, course=st.sampled_from(COURSES))
-    def act(self, number: int, which: int, course: Course) -> None:
-        turns = self.begun(number)
-        if turns:
-            self.workers[number].act(turns[which % len(turns)], course)
+    @precondition(begun)
+    @rule(which=WHICH, course=st.sampled_from(COURSES))
+    def act(self, which: int, course: Course) -> None:
+        worker, turn = pick(self.begun(), which)
+        worker.act(turn, course)
 
-    @rule(number=WORKER, which=WHICH, outcome=st.sampled_from(sorted(OUTCOMES)))
-    def finish(self, number: int, which: int, outcome: str) -> None:
-        worker = self.workers[number]
-        turns = [turn for turn in worker.turns if not turn.begun]
-        if not turns:
-            return
-        turn = turns[which % len(turns)]
+    @precondition(between_steps)
+    @rule(which=WHICH, outcome=st.sampled_from(sorted(OUTCOMES)))
+    def finish(self, which: int, outcome: str) -> None:
+        worker, turn = pick(self.between_steps(), which)
         ended = worker.finish(turn, OUTCOMES[outcome])
         assert ended is None or ended == self.seen.is_current(turn.lease)
 
-    @rule(number=WORKER)
-    def flush(self, number: int) -> None:
-        self._hears_of_losses(number, self.workers[number].flush)
-
-    @rule(number=WORKER)
-    def heartbeat(self, number: int) -> None:
-        self._hears_of_losses(number, self.workers[number].heartbeat)
-
-    def _hears_of_losses(self, number: int, call: Callable[[], frozenset[int]]) -> None:
-        turns = list(self.workers[number].turns)
-        expected = {turn.lease.run_id for turn in turns if not self.seen.is_current(turn.lease)}
-        assert call() == expected
-
-    @rule(number=WORKER, task=People.tasks, obeys=st.booleans())
-    def poll(self, number: int, task: WarmupTask, obeys: bool) -> None:
-        worker = self.workers[number]
+    @precondition(held)
+    @rule(which=WHICH, renews=st.booleans())
+    def flush_or_heartbeat(self, which: int, renews: bool) -> None:
+        worker = pick(self.busy(), which)
         leases = [turn.lease for turn in worker.turns]
-        control = store.poll(task.pk, leases)
-        row = self.seen.tasks.get(task.pk)
+        lost = worker.heartbeat() if renews else worker.flush()
+        assert lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
+
+    @precondition(held)
+    @rule(which=WHICH, obeys=st.booleans())
+    def poll(self, which: int, obeys: bool) -> None:
+        worker, turn = pick(self.held(), which)
+        task_id, leases = turn.spec.task_id, [turn.lease for turn in worker.turns]
+        control = store.poll(task_id, leases)
+        row = self.seen.tasks.get(task_id)
         assert control.stop == (row is None or row["stop_requested_at"] is not None)
-        assert control.pause == (self.status(task) == TaskStatus.PAUSED)
+        assert control.pause == (row is not None and row["status"] == TaskStatus.PAUSED)
         assert control.lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
         worker.lose(control.lost)
         if not obeys or not (control.stop or control.pause):
             return
-        for turn in [turn for turn in worker.turns if turn.spec.task_id == task.pk and not turn.begun]:
-            worker.finish(turn, Outcome("STOPPED") if control.stop else GIVEN_BACK)
+        for mine in [mine for mine in worker.turns if mine.spec.task_id == task_id and not mine.begun]:
+            worker.finish(mine, Outcome("STOPPED") if control.stop else GIVEN_BACK)
 
-    @rule(number=WORKER, which=WHICH)
-    def keep_evidence(self, number: int, which: int) -> None:
-        turns = self.workers[number].turns
-        if turns:
-            turn = turns[which % len(turns)]
-            evidence = Evidence(turn.lease, turn.spec.attempt, turn.index, "html", "failure", b"<p>")
-            assert store.save_evidence(evidence) == self.seen.is_current(turn.lease)
-
-    @rule(number=WORKER, which=WHICH)
-    def make_plan(self, number: int, which: int) -> None:
-        turns = self.workers[number].turns
-        if turns:
-            turn = turns[which % len(turns)]
-            assert store.set_plan_length(turn.lease, len(turn.plan)) == self.seen.is_current(turn.lease)
+    @precondition(held)
+    @rule(which=WHICH)
+    def keep_evidence(self, which: int) -> None:
+        _, turn = pick(self.held(), which)
+        evidence = Evidence(turn.lease, turn.spec.attempt, turn.index, "html", "failure", b"<p>")
+        assert store.save_evidence(evidence) == self.seen.is_current(turn.lease)
 
     @rule(number=WORKER, task=People.tasks)
     def serve(self, number: int, task: WarmupTask) -> None:
@@ -156,6 +151,7 @@ class WarmupMachine(People):
 
     # ---- faults and time ------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.held())
     @rule(number=WORKER)
     def kill(self, number: int) -> None:
         worker = self.workers[number]
@@ -167,8 +163,7 @@ class WarmupMachine(People):
     @precondition(lambda self: self.stale())
     @rule(which=st.integers(0, 20), write=st.integers(0, 5), outcome=st.sampled_from(sorted(OUTCOMES)))
     def write_with_a_stale_lease(self, which: int, write: int, outcome: str) -> None:
-        turns = self.stale()
-        turn = turns[which % len(turns)]
+        turn = pick(self.stale(), which)
         lease, step = turn.lease, turn.plan[0]
         mine = frozenset({lease.run_id})
         ghost = Worker("ghost", timedelta(), self.clock, self.ledger)

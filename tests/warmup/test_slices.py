@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,16 +12,20 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from core.errors import DatabaseUnavailable, ElementMissing
-from tests.fakes import FakePage, Screen
+from core.errors import DatabaseUnavailable, ElementMissing, LeaseLost
+from core.page import Page
+from core.types import AccountSpec, SiteSpec
+from tests.fakes import FakeOpener, FakePage, Screen
 from tests.warmup.support import (
     BACK,
     INSIDE,
     LIKE,
     LIMITS,
     OPEN_AWAY,
+    SCREENS,
     SCROLL,
     STATE,
+    LoopClock,
     LoopTime,
     SliceBench,
     in_virtual_time,
@@ -165,15 +170,29 @@ async def test_slice_leaves_a_long_back_off_to_a_later_one() -> None:
 
 
 @in_virtual_time
-async def test_slice_that_waits_for_slots_of_others_does_not_spin() -> None:
-    bench = SliceBench(limits=replace(LIMITS, slice_seconds=30))
-    bench.store.later.append((now(), run_spec(SCROLL)))
+async def test_slice_that_finds_all_slots_taken_by_others_leaves_its_work_to_a_later_one() -> None:
+    bench = SliceBench()
+    bench.store.later.append((now() - 1, run_spec(SCROLL)))
     bench.store.blocked = True
+    begin = now()
 
     await bench.run()
 
-    assert len(bench.store.times("seconds_until_work")) <= 31
-    assert len(bench.store.times("claim")) <= 16
+    assert now() - begin < 1
+    assert len(bench.store.times("seconds_until_work")) == 1
+
+
+@in_virtual_time
+async def test_slice_that_waits_asks_about_once_a_second_and_shows_life() -> None:
+    bench = SliceBench()
+    bench.store.later.append((now() + 14, run_spec(SCROLL)))
+
+    await bench.run()
+
+    assert len(bench.store.times("claim")) <= 17
+    assert len(bench.store.times("seconds_until_work")) <= 17
+    assert len(bench.store.times("beat")) == 1
+    assert bench.store.times("heartbeat") == []
 
 
 # ---- giving back --------------------------------------------------------------------------------------
@@ -365,6 +384,46 @@ async def test_run_that_is_lost_with_its_last_report_is_not_finished() -> None:
 
     assert bench.store.ended == {}
     assert bench.store.times("finish") == []
+
+
+class SlowToClose(FakeOpener):
+    """Contexts that take five seconds to close."""
+
+    closed = 0
+
+    @asynccontextmanager
+    async def __call__(self, site: SiteSpec, account: AccountSpec) -> AsyncIterator[Page]:
+        async with super().__call__(site, account) as page:
+            try:
+                yield page
+            finally:
+                await asyncio.sleep(5)
+                self.closed += 1
+
+
+@in_virtual_time
+async def test_run_that_is_reported_lost_again_and_again_is_cancelled_once_and_closes_its_page(
+    logs: Logs,
+) -> None:
+    bench = SliceBench(*specs(2, *[watch(4)] * 5))
+    opener = bench.opener = SlowToClose(SCREENS, clock=LoopClock())  # type: ignore[arg-type]
+    later(5, lambda: bench.store.lost.update(poll={1}))
+
+    await bench.run()
+
+    assert opener.closed == 2
+    assert [entry["run"] for entry in events(logs, "lease_lost")] == [1]
+    assert bench.store.statuses() == {2: "COMPLETED"}
+
+
+@in_virtual_time
+async def test_check_lease_of_a_run_that_is_not_held_raises() -> None:
+    bench = SliceBench()
+    await bench.run()
+    assert bench.slice is not None
+
+    with pytest.raises(LeaseLost, match="run 1 belongs to somebody else"):
+        bench.slice.check_lease(run_spec())
 
 
 @in_virtual_time
