@@ -18,10 +18,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
 import psutil
-from playwright.async_api import Browser, BrowserContext, Page, StorageState, async_playwright
+from playwright.async_api import Browser, StorageState, async_playwright
 
 from core.browser_finder import find_browser
-from core.egress import EgressProxy, Grant
+from core.egress import EgressProxy, FirstChallenge
 from core.types import SiteSpec
 from demo_site.behaviours import password_for
 
@@ -54,30 +54,6 @@ async def cpu_seconds(without: int) -> float:
         except psutil.NoSuchProcess:
             continue  # a renderer was still ending
         return sum(this.cpu_times()[:2]) + sum(map(sum, times))
-
-
-async def unlock(context: BrowserContext, page: Page, grant: Grant) -> None:
-    """Answer the proxy's first challenge by hand: see docs/egress.md."""
-    session = await context.new_cdp_session(page)
-    answered: set[asyncio.Task[None]] = set()
-
-    async def prove(request: str) -> None:
-        secret = {"response": "ProvideCredentials", "username": grant.username, "password": grant.password}
-        await session.send("Fetch.continueWithAuth", {"requestId": request, "authChallengeResponse": secret})
-        await session.send("Fetch.disable")
-        await session.detach()
-
-    async def go_on(request: str) -> None:
-        await session.send("Fetch.continueRequest", {"requestId": request})
-
-    session.on(
-        "Fetch.authRequired", lambda event: answered.add(asyncio.create_task(prove(event["requestId"])))
-    )
-    session.on(
-        "Fetch.requestPaused", lambda event: answered.add(asyncio.create_task(go_on(event["requestId"])))
-    )
-    patterns = [{"urlPattern": "*", "resourceType": "Document"}]
-    await session.send("Fetch.enable", {"handleAuthRequests": True, "patterns": patterns})
 
 
 def ledger(url: str) -> dict[str, int]:
@@ -117,7 +93,8 @@ async def account(
             )
         page = await context.new_page()
         if grant is not None and way == "proxy":
-            await unlock(context, page, grant)
+            session = await context.new_cdp_session(page)
+            await FirstChallenge(session, grant.username, grant.password).expect()
         await page.goto(spec.base_url + "/feed")
         await page.wait_for_selector(".card")
         for _ in range(SCROLLS):

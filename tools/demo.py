@@ -106,12 +106,17 @@ def _start_web(children: Children) -> str:
 
 
 def _make_login(children: Children) -> str:
-    """A superuser `demo` with a fresh password; returned as it is shown."""
+    """A superuser `demo` with a fresh password; returned as it is shown.
+
+    What an interrupted demo left unfinished is stopped: it would go on beside the new one.
+    """
     password = secrets.token_urlsafe(9)
     code = (
         "import os; from django.contrib.auth.models import User;"
         "u, _ = User.objects.update_or_create(username='demo', defaults={'is_staff': True, 'is_superuser': True});"
-        "u.set_password(os.environ['DEMO_PASSWORD']); u.save()"
+        "u.set_password(os.environ['DEMO_PASSWORD']); u.save();"
+        "from warmup import services; from warmup.models import WarmupTask;"
+        "[services.stop(task, by=None, force=True) for task in WarmupTask.objects.active()]"
     )
     environment = {**children.environment, "DEMO_PASSWORD": password}
     subprocess.run(

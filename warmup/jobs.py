@@ -6,12 +6,17 @@ ORM read and save through the bridge in its one ORM thread.
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import structlog
 from django.conf import settings
 
 from core import browser, lifecycle
 from core.bridge import bridged, run
+from core.egress import EgressProxy
+from core.guard import guarded
 from core.owners import owner_marker
+from core.page import OpenPage
 from warmup import services, slices, store
 
 log = structlog.get_logger(__name__)
@@ -72,11 +77,16 @@ async def _run_slice(task_id: int) -> None:
         return
     log.info("slice_started", task=task_id)
     try:
-        async with browser.launch(browser_options()) as opened:
+        async with AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(browser.launch(browser_options()))
+            open_page: OpenPage = opened.open_page
+            # A browser elsewhere cannot reach a proxy here: its grid has to guard it.
+            if not settings.WARMUP_BROWSER_ENDPOINT:
+                open_page = guarded(open_page, await stack.enter_async_context(EgressProxy()))
             await slices.Slice(
                 task_id,
                 store=STORE,
-                open_page=opened.open_page,
+                open_page=open_page,
                 browser_alive=lambda: opened.alive,
                 draining=lifecycle.draining,
                 limits=limits(),

@@ -329,6 +329,9 @@ def after_slice(task_id: int) -> None:
     now = store.database_now()
     if store.has_work(task_id):
         _wake(task_id, now, at_most=1)
+    else:
+        # What backs off now (its browser died, say) may be woken as soon as it is due.
+        WarmupTask.objects.filter(pk=task_id).update(woken_at=None)
     site = WarmupTask.objects.filter(pk=task_id).values("site")
     _wake_idle(WarmupTask.objects.filter(site__in=site).exclude(pk=task_id), now, older_than_seconds=2)
 

@@ -10,7 +10,8 @@ import pytest
 from core.errors import BrowserLost, ElementMissing, NavigationFailed, PageCrashed
 from core.page import Page
 from core.types import AccountSpec, SiteSpec
-from tests.browser.page_contract import ACCOUNT, PageContract, world
+from tests.browser.page_contract import ACCOUNT, PageContract
+from tests.browser.world import world
 from tests.fakes import FakeClock, FakePage, Screen, fake_open_page
 
 SITE = SiteSpec("world", "http://127.0.0.1:8000", ("127.0.0.1",), {})

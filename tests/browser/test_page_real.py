@@ -12,8 +12,9 @@ from core.browser import Browser, BrowserOptions, launch
 from core.page import Page
 from core.types import AccountSpec, SiteSpec
 from tests.browser import faults
-from tests.browser.page_contract import PageContract, world
+from tests.browser.page_contract import PageContract
 from tests.browser.site import serve
+from tests.browser.world import world
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

@@ -35,14 +35,18 @@ def cut_off(system: System, seconds: float, *, frozen: bool) -> None:
     system.proxy.heal()
 
 
-def purge_broker(system: System) -> None:
-    """Every message is gone."""
+def purge_broker(system: System) -> int:
+    """Every message is gone; returns how many there were."""
     url = system.environment.get("Q_BROKER_URL")
     if url is None:
-        system.database.execute("DELETE FROM django_q_ormq")
-        return
+        return system.database.execute("DELETE FROM django_q_ormq")
+    purged = 0
     with closing(redis.Redis.from_url(url)) as client:
-        client.delete(*[key for key in client.keys("django_q*") if client.type(key) == b"list"] or ["none"])
+        for key in client.keys("django_q*"):
+            if client.type(key) == b"list":
+                purged += client.llen(key)
+                client.delete(key)
+    return purged
 
 
 @contextmanager

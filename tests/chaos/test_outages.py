@@ -65,34 +65,36 @@ def test_long_lock_on_sqlite_loses_and_repeats_nothing() -> None:
 
 @pytest.mark.parametrize("broker", ["database", "redis"])
 def test_purged_broker_costs_only_time(broker: str) -> None:
-    purges, at_once = pick(2, 20), pick(2, 4)
+    # More tasks at once than there are workers, so that messages wait in the broker.
+    purges, at_once, each = pick(6, 24), pick(6, 8), 2
     with (
         scenario(f"broker-purges-{broker}") as running,
-        chaos_system(DATABASE, broker=broker, accounts=3 * purges, clusters=1) as system,
+        chaos_system(DATABASE, broker=broker, accounts=each * purges, clusters=1) as system,
     ):
-        accounts = names(3 * purges)
+        accounts = names(each * purges)
         content = system.load(accounts, concurrency=8)
         task = content["tasks"].pop()
         for number in range(purges):
-            own = accounts[3 * number : 3 * number + 3]
+            own = accounts[each * number : each * (number + 1)]
             content["tasks"].append(task | {"name": f"task{number}", "accounts": own})
         system.verbs("load", content=content)
         system.start_clusters()
-        waited = []
+        waited, purged = [], 0
         for first in range(0, purges, at_once):
             batch = [f"task{number}" for number in range(first, min(purges, first + at_once))]
             for name in batch:
                 system.verbs("start", task=name)
-                purge_broker(system)
+                purged += purge_broker(system)
             started = time.monotonic()
             for name in batch:
                 system.wait_until(lambda name=name: set(system.counts(name)) - {"PENDING"}, seconds=90)
                 waited.append(time.monotonic() - started)
         system.wait_ended(seconds=pick(120, 300))
 
-        running.counts = {"purges": purges, "accounts": len(accounts)}
+        running.counts = {"purges": purges, "messages lost": purged, "accounts": len(accounts)}
         running.figures = {"seconds until work began": distribution(waited)}
         running.add(check(system, expected_failures=()))
+        assert purged, "no message was in the broker"
         assert max(waited) <= 60
         assert len(history(system)) == len(accounts)
 

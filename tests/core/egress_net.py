@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from core.egress import EgressProxy, Grant, Limits
 from core.egress.messages import basic
@@ -201,6 +208,25 @@ async def egress(
     assert not proxy._tasks
     assert {task for task in asyncio.all_tasks() - before if "egress" in repr(task.get_coro())} == set()
     assert not complaints, complaints
+
+
+def self_signed(name: str, path: Path) -> ssl.SSLContext:
+    """A server's TLS context for `name`; its key and certificate, signed by itself, are written to `path`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    signed = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), 1, now - day, now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(private + signed.public_bytes(pem))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    return context
 
 
 async def until(happened: Callable[[], object]) -> None:

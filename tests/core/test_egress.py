@@ -137,6 +137,11 @@ async def test_admit_with_an_impossible_host_is_an_error(proxy: EgressProxy, bad
         proxy.admit(site("site.test", bad))
 
 
+async def test_admit_with_an_impossible_base_url_is_an_error(proxy: EgressProxy) -> None:
+    with pytest.raises(InvalidInput, match="base_url"):
+        proxy.admit(site("site.test", private=False, base_url="http://site.test:port"))
+
+
 # ---- what is refused ------------------------------------------------------------------------------
 
 

@@ -182,28 +182,52 @@ async def test_exit_closes_everything(origin: Origin) -> None:
 
 
 async def test_exit_is_whole_when_it_is_cancelled() -> None:
-    running: list[EgressProxy] = []
+    proxy = EgressProxy(resolve=Names(site_test=["127.0.0.1"]))
+    leave = asyncio.Event()
 
-    async def work(server: Server) -> None:
-        async with egress(Names(site_test=["127.0.0.1"])) as proxy:
-            running.append(proxy)
-            grant = proxy.admit(site("site.test"))
-            async with dial(grant) as client:
-                client.connect(f"site.test:{server.port}")
-                await client.head()
-                raise asyncio.CancelledError
+    async def work() -> None:
+        async with proxy:
+            leave.set()
+            await asyncio.Event().wait()
 
     async with Server(echo).running() as server:
-        task = asyncio.create_task(work(server))
-        await until(lambda: server.connections)
-        task.cancel()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await until(lambda: server.open == 0)
+        task = asyncio.create_task(work())
+        await leave.wait()
+        async with dial(proxy.admit(site("site.test"))) as client:
+            client.connect(f"site.test:{server.port}")
+            await client.head()
+            # Once for the work, and again for the way out.
+            task.cancel()
+            asyncio.get_running_loop().call_soon(task.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not proxy._wires
+            assert not proxy._tasks
+            assert await client.hung_up()
 
-    assert not running[0]._wires
-    assert not running[0]._tasks
+
+async def test_connection_that_comes_during_the_exit_is_closed(proxy: EgressProxy, grant: Grant) -> None:
+    proxy._shared.closing = True
+    async with dial(grant) as client:
+        assert await client.hung_up()
+
+
+async def test_defect_of_ours_is_told_to_the_loop_and_closes_both_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def defective(head: bytes) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("core.egress.connection.parse_request", defective)
+    told: list[BaseException | None] = []
+    async with EgressProxy(resolve=Names()) as proxy:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        async with dial(proxy.admit(site("site.test"))) as client:
+            client.get("http://site.test/")
+
+            assert await client.hung_up()
+
+    assert [str(error) for error in told] == ["a defect"]
 
 
 @pytest.mark.parametrize(

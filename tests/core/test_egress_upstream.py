@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ssl
 from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
@@ -11,9 +10,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from core.egress import Attempt, EgressProxy, Limits
 from core.errors import InvalidInput
@@ -28,6 +24,7 @@ from tests.core.egress_net import (
     echo,
     egress,
     header,
+    self_signed,
     site,
     until,
 )
@@ -227,35 +224,10 @@ async def test_missing_upstream_proxy_is_told(proxy: EgressProxy, server: str) -
 # ---- https ----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for `up.test`, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "up.test")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("up.test")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "up.pem"
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(private + signed.public_bytes(pem))
-    return path
-
-
 @pytest.mark.parametrize("trusted", [True, False])
-async def test_https_proxy_must_be_trusted(certificate: Path, target: Server, trusted: bool) -> None:
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(certificate)
+async def test_https_proxy_must_be_trusted(tmp_path: Path, target: Server, trusted: bool) -> None:
+    certificate = tmp_path / "up.pem"
+    serving = self_signed("up.test", certificate)
 
     def trust() -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(certificate) if trusted else None)

@@ -1,4 +1,4 @@
-"""What people do to the state machine's tasks: every verb, whether it applies or not."""
+"""What people do to the state machine's tasks: every verb, where it applies and where it does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from django.db import transaction
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from core.errors import WarmupError
 from core.models import Account, AccountSecret
@@ -20,12 +20,15 @@ from warmup.models import Playbook, StepRecord, WarmupAccount, WarmupTask
 from warmup.states import TASK_CLAIMABLE, TASK_FINAL, ParkReason, RunStatus, TaskStatus
 
 MAX_TASKS = 4
-AGAIN = {
+Which = Literal["failed", "all"]
+AGAIN: dict[Which, tuple[str, ...]] = {
     "failed": (RunStatus.FAILED, RunStatus.STOPPED),
     "all": (RunStatus.FAILED, RunStatus.STOPPED, RunStatus.COMPLETED, RunStatus.PARKED),
 }
+VERBS = ("start", "pause", "resume", "stop", "restart", "delete", "unpark", "settle")
+DEFINITION = st.integers(0, len(DEFINITIONS) - 1)
+SITE = st.integers(0, 1)
 WHICH = st.integers(0, 5)  # picks one of what there is
-
 T = TypeVar("T")
 
 
@@ -34,10 +37,9 @@ def pick(choice: Sequence[T], number: int) -> T:
 
 
 class People(RuleBasedStateMachine):
-    """The verbs. A verb that does not apply raises a `WarmupError` and changes nothing."""
+    """The verbs. One that does not apply raises a `WarmupError` and changes nothing."""
 
     world: World
-    tasks = Bundle("tasks")
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,12 +48,15 @@ class People(RuleBasedStateMachine):
         self.world.begin()
         self.clock = self.world.clock
         self.ledger = Ledger()
-        self.made = 0
+        self.tasks: list[WarmupTask] = []  # as they were made; those that were deleted, too
         self.versions: dict[int, dict[str, Any]] = {}  # what each playbook version says
         self.history: dict[int, tuple[Any, ...]] = {}  # step records of earlier rounds
         self.restarted: set[int] = set()  # runs that the last rule put back to their first step
         self.hops: int | None = 1  # how many statuses the last rule may have passed
-        self.seen = Rows.read(self.clock.now)
+        self.seen = self.read()
+
+    def read(self) -> Rows:
+        return Rows.read(self.clock.now, self.world.concurrency)
 
     def ask(self, verb: Callable[[], object], *, legal: bool) -> None:
         """Carry out a verb: it works when it is legal, and otherwise changes nothing."""
@@ -75,47 +80,50 @@ class People(RuleBasedStateMachine):
         """Whether the task is there and not being stopped."""
         return task.pk in self.seen.tasks and not self.seen.is_stopping(task.pk)
 
-    def parked(self, task: WarmupTask, *, in_doubt: bool) -> list[int]:
-        runs = self.seen.of(task.pk, RunStatus.PARKED)
-        return [pk for pk in runs if (self.seen.runs[pk]["reason"] == ParkReason.IN_DOUBT) == in_doubt]
+    def fitting(self, applies: Callable[[WarmupTask], bool]) -> list[WarmupTask]:
+        return [task for task in self.tasks if applies(task)]
 
-    def pick_run(self, number: int, preferred: list[int]) -> WarmupAccount:
-        return WarmupAccount.objects.get(pk=pick(preferred or list(self.seen.runs), number))
+    def parked(self, *, in_doubt: bool, task: WarmupTask | None = None) -> list[int]:
+        return [
+            pk
+            for pk, run in self.seen.runs.items()
+            if run["status"] == RunStatus.PARKED
+            and (run["reason"] == ParkReason.IN_DOUBT) == in_doubt
+            and (task is None or run["task_id"] == task.pk)
+        ]
 
     # ---- what there is ----------------------------------------------------------------------------
 
-    def _create(self, definition: int, site: int, accounts: set[int], concurrency: int) -> WarmupTask:
+    def create(self, definition: int, site: int, accounts: set[int], concurrency: int) -> WarmupTask:
         playbook = save_playbook(definition)
         self.versions.setdefault(playbook.pk, playbook.definition)
-        self.made += 1
         task = WarmupTask.objects.create(
-            name=f"task {self.made}",
+            name=f"task {len(self.tasks)}",
             playbook=playbook,
             site=self.world.sites[site],
             concurrency=concurrency,
             all_accounts=not accounts,
         )
         task.accounts.set([self.world.accounts[site][number] for number in accounts])
+        self.tasks.append(task)
         return task
 
-    @initialize(target=tasks, definition=st.integers(0, len(DEFINITIONS) - 1), site=st.integers(0, 1))
-    def first_task(self, definition: int, site: int) -> WarmupTask:
-        task = self._create(definition, site, set(), 2)
-        services.start(task, by=None)
-        return task
-
-    @precondition(lambda self: self.made < MAX_TASKS)
+    @precondition(lambda self: len(self.tasks) < MAX_TASKS)
     @rule(
-        target=tasks,
-        definition=st.integers(0, len(DEFINITIONS) - 1),
-        site=st.integers(0, 1),
+        definition=DEFINITION,
+        site=SITE,
         accounts=st.sets(st.integers(0, 2)),
         concurrency=st.integers(1, 3),
+        starts=st.booleans(),
     )
-    def create_task(self, definition: int, site: int, accounts: set[int], concurrency: int) -> WarmupTask:
-        return self._create(definition, site, accounts, concurrency)
+    def create_task(
+        self, definition: int, site: int, accounts: set[int], concurrency: int, starts: bool
+    ) -> None:
+        task = self.create(definition, site, accounts, concurrency)
+        if starts and task.selected_accounts():
+            services.start(task, by=None)
 
-    @rule(definition=st.integers(0, len(DEFINITIONS) - 1))
+    @rule(definition=DEFINITION)
     def save_version(self, definition: int) -> None:
         playbook = save_playbook(definition)
         self.versions.setdefault(playbook.pk, playbook.definition)
@@ -123,80 +131,103 @@ class People(RuleBasedStateMachine):
         assert newest == playbook
         self.ask(newest.save, legal=False)
 
-    @rule(site=st.integers(0, 1), number=st.integers(0, 2))
-    def enable_or_disable(self, site: int, number: int) -> None:
+    @rule(site=SITE, number=st.integers(0, 2), what=st.sampled_from(["enabled", "secret"]))
+    def change_account(self, site: int, number: int, what: str) -> None:
+        """Disable or enable it; or have its secret open with no key, or open again."""
         account = Account.objects.get(pk=self.world.accounts[site][number].pk)
-        account.enabled = not account.enabled
-        account.save(update_fields=["enabled"])
-
-    @rule(site=st.integers(0, 1), number=st.integers(0, 2))
-    def spoil_or_mend_secret(self, site: int, number: int) -> None:
-        account = self.world.accounts[site][number]
-        secret = AccountSecret.objects.get(account=account)
-        sound = self.world.secrets[account.pk]
+        if what == "enabled":
+            Account.objects.filter(pk=account.pk).update(enabled=not account.enabled)
+            return
+        secret, sound = AccountSecret.objects.get(account=account), self.world.secrets[account.pk]
         secret.password = b"gAAAAnot-a-token" if secret.password == sound else sound
         secret.save(update_fields=["password"])
 
     # ---- the verbs ----------------------------------------------------------------------------------
 
-    @rule(task=tasks, twice=st.booleans())
-    def start(self, task: WarmupTask, twice: bool) -> None:
-        chosen = task.selected_accounts().count() if self.status(task) else 0
-        self.ask(
-            lambda: services.start(task, by=None),
-            legal=self.status(task) == TaskStatus.PENDING and chosen > 0,
-        )
-        if self.status(task) == TaskStatus.PENDING:
-            assert WarmupAccount.objects.filter(task=task).count() == chosen
+    @precondition(lambda self: self.tasks)
+    @rule(verb=st.sampled_from(VERBS), which=WHICH, number=WHICH, flag=st.booleans())
+    def ask_for_anything(self, verb: str, which: int, number: int, flag: bool) -> None:
+        """A verb for whatever task or run, mostly one to which it does not apply."""
+        task = pick(self.tasks, which)
+        if verb in {"unpark", "settle"}:
+            if self.seen.runs:
+                pk = pick(list(self.seen.runs), number)
+                self._unpark(pk) if verb == "unpark" else self._settle(pk, happened=flag)
+        elif verb == "restart":
+            self._restart(task, "all" if number % 2 else "failed", latest=flag)
+        elif verb == "stop":
+            self._stop(task, force=flag)
+        else:
+            getattr(self, f"_{verb}")(task)
+
+    def can_start(self, task: WarmupTask) -> bool:
+        return self.status(task) == TaskStatus.PENDING and task.selected_accounts().exists()
+
+    @precondition(lambda self: self.fitting(self.can_start))
+    @rule(which=WHICH, twice=st.booleans())
+    def start(self, which: int, twice: bool) -> None:
+        task = pick(self.fitting(self.can_start), which)
+        self._start(task)
+        assert WarmupAccount.objects.filter(task=task).count() == task.selected_accounts().count()
         if twice:
             self.ask(lambda: services.start(task, by=None), legal=False)
 
-    @rule(task=tasks)
-    def pause(self, task: WarmupTask) -> None:
-        self.ask(
-            lambda: services.pause(task, by=None),
-            legal=self.is_open(task) and self.status(task) in TASK_CLAIMABLE,
-        )
+    def _start(self, task: WarmupTask) -> None:
+        self.ask(lambda: services.start(task, by=None), legal=self.can_start(task))
 
-    @rule(task=tasks)
-    def resume(self, task: WarmupTask) -> None:
-        freed = self.parked(task, in_doubt=False)
-        legal = self.is_open(task) and (self.status(task) == TaskStatus.PAUSED or bool(freed))
+    def can_pause(self, task: WarmupTask) -> bool:
+        return self.is_open(task) and self.status(task) in TASK_CLAIMABLE
+
+    @precondition(lambda self: self.fitting(self.can_pause))
+    @rule(which=WHICH)
+    def pause(self, which: int) -> None:
+        self._pause(pick(self.fitting(self.can_pause), which))
+
+    def _pause(self, task: WarmupTask) -> None:
+        self.ask(lambda: services.pause(task, by=None), legal=self.can_pause(task))
+
+    def can_resume(self, task: WarmupTask) -> bool:
+        waits = self.status(task) == TaskStatus.PAUSED or bool(self.parked(in_doubt=False, task=task))
+        return waits and self.is_open(task)
+
+    @precondition(lambda self: self.fitting(self.can_resume))
+    @rule(which=WHICH)
+    def resume(self, which: int) -> None:
+        self._resume(pick(self.fitting(self.can_resume), which))
+
+    def _resume(self, task: WarmupTask) -> None:
+        legal = self.can_resume(task)
         self.ask(lambda: services.resume(task, by=None), legal=legal)
         if legal:
-            self.ledger.chances.update(freed)
+            self.ledger.chances.update(self.parked(in_doubt=False, task=task))
 
-    @precondition(lambda self: self.seen.runs)
+    @precondition(lambda self: self.parked(in_doubt=False))
     @rule(number=WHICH)
     def unpark(self, number: int) -> None:
-        solvable = [
-            pk
-            for pk, run in self.seen.runs.items()
-            if run["status"] == RunStatus.PARKED and run["reason"] != ParkReason.IN_DOUBT
-        ]
-        run = self.pick_run(number, solvable)
-        legal = run.pk in solvable and self.is_open(run.task)
+        self._unpark(pick(self.parked(in_doubt=False), number))
+
+    def _unpark(self, pk: int) -> None:
+        run = WarmupAccount.objects.get(pk=pk)
+        legal = pk in self.parked(in_doubt=False) and self.is_open(run.task)
         self.ask(lambda: services.unpark(run, by=None), legal=legal)
         if legal:
-            self.ledger.chances[run.pk] += 1
+            self.ledger.chances[pk] += 1
             self._stays_paused(run)
 
-    @precondition(lambda self: self.seen.runs)
+    @precondition(lambda self: self.parked(in_doubt=True))
     @rule(number=WHICH, happened=st.booleans())
     def settle(self, number: int, happened: bool) -> None:
-        doubtful = [
-            pk
-            for pk, run in self.seen.runs.items()
-            if run["status"] == RunStatus.PARKED and run["reason"] == ParkReason.IN_DOUBT
-        ]
-        run = self.pick_run(number, doubtful)
-        legal = run.pk in doubtful and self.is_open(run.task)
+        self._settle(pick(self.parked(in_doubt=True), number), happened=happened)
+
+    def _settle(self, pk: int, *, happened: bool) -> None:
+        run = WarmupAccount.objects.get(pk=pk)
+        legal = pk in self.parked(in_doubt=True) and self.is_open(run.task)
         self.ask(lambda: services.settle(run, happened=happened, by=None), legal=legal)
         if legal:
-            step = self.seen.runs[run.pk]["cursor"]
-            self.ledger.chances[run.pk] += 1
-            self.ledger.settle(run.pk, step)
-            self.ledger.again[run.pk, self.ledger.rounds[run.pk], step] += not happened
+            step = self.seen.runs[pk]["cursor"]
+            self.ledger.chances[pk] += 1
+            self.ledger.settle(pk, step)
+            self.ledger.again[pk, self.ledger.rounds[pk], step] += not happened
             self._stays_paused(run)
 
     def _stays_paused(self, run: WarmupAccount) -> None:
@@ -204,23 +235,40 @@ class People(RuleBasedStateMachine):
         if self.status(run.task) == TaskStatus.PAUSED:
             assert WarmupTask.objects.get(pk=run.task_id).status == TaskStatus.PAUSED
 
-    @rule(task=tasks, force=st.booleans())
-    def stop(self, task: WarmupTask, force: bool) -> None:
-        legal = self.status(task) not in {"", *TASK_FINAL}
+    def can_stop(self, task: WarmupTask) -> bool:
+        return self.status(task) not in {"", *TASK_FINAL}
+
+    @precondition(lambda self: self.fitting(self.can_stop))
+    @rule(which=WHICH, force=st.booleans())
+    def stop(self, which: int, force: bool) -> None:
+        self._stop(pick(self.fitting(self.can_stop), which), force=force)
+
+    def _stop(self, task: WarmupTask, *, force: bool) -> None:
+        legal = self.can_stop(task)
         self.ask(lambda: services.stop(task, by=None, force=force), legal=legal)
         if legal:
-            counts = Rows.read(self.clock.now).counts(task.pk)
+            counts = self.read().counts(task.pk)
             assert not counts[RunStatus.PENDING] + counts[RunStatus.PARKED]
             assert not force or not counts[RunStatus.RUNNING]
 
-    @rule(task=tasks, which=st.sampled_from(["failed", "all"]), latest=st.booleans())
-    def restart(self, task: WarmupTask, which: Literal["failed", "all"], latest: bool) -> None:
-        runs = self.seen.of(task.pk, *AGAIN[which])
+    def again(self, task: WarmupTask, which: Which, *, latest: bool) -> list[int]:
+        """The runs that a restart puts back; none when it does not apply."""
         movable = not latest or (which == "all" and self.status(task) in TASK_FINAL)
-        legal = self.is_open(task) and bool(runs) and movable
+        return self.seen.of(task.pk, *AGAIN[which]) if self.is_open(task) and movable else []
+
+    @precondition(lambda self: self.fitting(lambda task: bool(self.again(task, "all", latest=False))))
+    @rule(number=WHICH, which=st.sampled_from(sorted(AGAIN)), latest=st.booleans())
+    def restart(self, number: int, which: Which, latest: bool) -> None:
+        task = pick(self.fitting(lambda task: bool(self.again(task, "all", latest=False))), number)
+        self._restart(task, which, latest=latest)
+
+    def _restart(self, task: WarmupTask, which: Which, *, latest: bool) -> None:
+        runs = self.again(task, which, latest=latest)
         records = list(StepRecord.objects.filter(run__in=runs).values_list())
-        self.ask(lambda: services.restart(task, which=which, by=None, latest_playbook=latest), legal=legal)
-        if not legal:
+        self.ask(
+            lambda: services.restart(task, which=which, by=None, latest_playbook=latest), legal=bool(runs)
+        )
+        if not runs:
             return
         self.restarted.update(runs)
         self.history.update({record[0]: record for record in records})
@@ -232,14 +280,19 @@ class People(RuleBasedStateMachine):
             newest = Playbook.objects.order_by("-version")[0]
             assert WarmupTask.objects.get(pk=task.pk).playbook == newest
 
-    @rule(task=tasks)
-    def delete(self, task: WarmupTask) -> None:
+    def can_delete(self, task: WarmupTask) -> bool:
+        return self.status(task) in deletion.DELETABLE
+
+    @precondition(lambda self: len(self.tasks) > 1 and self.fitting(self.can_delete))
+    @rule(which=WHICH)
+    def delete(self, which: int) -> None:
+        task = pick(self.fitting(self.can_delete), which)
         run = WarmupAccount.objects.filter(task=task).first()
-        status = self.status(task)
-        if not status:
-            return
-        legal = status in deletion.DELETABLE
-        self.ask(lambda: deletion.delete(task, by=None), legal=legal)
-        if legal and run is not None:
+        self._delete(task)
+        if run is not None:
             self.ask(lambda: services.settle(run, happened=True, by=None), legal=False)
             self.ask(lambda: services.unpark(run, by=None), legal=False)
+
+    def _delete(self, task: WarmupTask) -> None:
+        if self.status(task):
+            self.ask(lambda: deletion.delete(task, by=None), legal=self.can_delete(task))

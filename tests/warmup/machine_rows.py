@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 
-from core.models import Account, SessionState, Site
+from core.models import Account, SessionState
 from warmup.models import (
     Artifact,
     AuditEntry,
@@ -54,7 +54,12 @@ TABLES: tuple[type[models.Model], ...] = (
 
 def everything() -> list[list[tuple[Any, ...]]]:
     """All that a verb or a run could change, to compare."""
-    return [list(table._default_manager.order_by("pk").values_list()) for table in TABLES]
+    found = []
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"SELECT * FROM {table._meta.db_table} ORDER BY id")
+            found.append(cursor.fetchall())
+    return found
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,10 @@ class Rows:
     runs: Mapping[int, Row]
 
     @classmethod
-    def read(cls, now: datetime) -> Rows:
+    def read(cls, now: datetime, sites: Mapping[int, int | None]) -> Rows:
         tasks = {row["id"]: row for row in WarmupTask.objects.order_by("pk").values()}
         runs = {row["id"]: row for row in WarmupAccount.objects.order_by("pk").values()}
-        return cls(now, dict(Site.objects.values_list("pk", "concurrency")), tasks, runs)
+        return cls(now, sites, tasks, runs)
 
     def of(self, task_id: int, *statuses: str) -> list[int]:
         """The runs of a task, in order; of all statuses when none is named."""

@@ -11,9 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from tests.warmup.machine_people import WHICH, People, pick
+from tests.warmup.machine_people import DEFINITION, SITE, WHICH, People, pick
 from tests.warmup.machine_rows import Rows, check, check_passage, everything
 from tests.warmup.machine_workers import COURSES, GIVEN_BACK, Course, Turn, Worker
 from warmup import services, store
@@ -72,13 +72,37 @@ class WarmupMachine(People):
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.turns]
 
-    @rule(number=WORKER, task=People.tasks, limit=st.integers(0, 3))
-    def claim(self, number: int, task: WarmupTask, limit: int) -> None:
+    @initialize(definition=DEFINITION, site=SITE, limit=st.integers(0, 2))
+    def first_task(self, definition: int, site: int, limit: int) -> None:
+        task = self.create(definition, site, set(), 2)
+        services.start(task, by=None)
+        self.workers[0].claim(task.pk, limit)
+
+    def with_work(self) -> list[WarmupTask]:
+        return self.fitting(lambda task: bool(self.seen.claimable(task.pk)))
+
+    @precondition(with_work)
+    @rule(number=WORKER, which=WHICH, limit=st.integers(1, 3))
+    def claim(self, number: int, which: int, limit: int) -> None:
+        self._claim(number, pick(self.with_work(), which), limit)
+
+    @precondition(lambda self: self.tasks)
+    @rule(number=WORKER, which=WHICH)
+    def look(self, number: int, which: int) -> None:
+        """What a late, doubled or stale wake-up message makes a worker do."""
+        task = pick(self.tasks, which)
+        work = store.has_work(task.pk)
+        assert work == bool(self.seen.claimable(task.pk))
+        # A worker that is told to wait no time at all finds work: otherwise it would ask for ever.
+        assert work or store.seconds_until_work(task.pk) != 0
+        if not work:
+            self._claim(number, task, 1)
+
+    def _claim(self, number: int, task: WarmupTask, limit: int) -> None:
         expected = self.seen.claimable(task.pk)[:limit]
-        assert store.has_work(task.pk) == bool(self.seen.claimable(task.pk))
         specs = self.workers[number].claim(task.pk, limit)
         self.hops = 2
-        now = Rows.read(self.clock.now)
+        now = self.read()
         failed = [pk for pk in expected if now.runs[pk]["status"] == RunStatus.FAILED]
         assert [spec.lease.run_id for spec in specs] == [pk for pk in expected if pk not in failed]
         for spec in specs:
@@ -138,16 +162,18 @@ class WarmupMachine(People):
         _, turn = pick(self.held(), which)
         evidence = Evidence(turn.lease, turn.spec.attempt, turn.index, "html", "failure", b"<p>")
         assert store.save_evidence(evidence) == self.seen.is_current(turn.lease)
+        assert set(Artifact.objects.values_list("pk", flat=True)) <= self.world.files
 
-    @rule(number=WORKER, task=People.tasks)
-    def serve(self, number: int, task: WarmupTask) -> None:
+    @precondition(lambda self: self.with_work() and len(self.busy()) < len(self.workers))
+    @rule(which=WHICH)
+    def serve(self, which: int) -> None:
         """A whole slice, of an honest worker that nothing disturbs."""
-        worker = self.workers[number]
-        if not worker.turns:
-            self.hops = None
-            for _ in worker.serve(task.pk):
-                pass
-            services.after_slice(task.pk)
+        task = pick(self.with_work(), which)
+        worker = next(worker for worker in self.workers if not worker.turns)
+        self.hops = None
+        for _ in worker.serve(task.pk):
+            pass
+        services.after_slice(task.pk)
 
     # ---- faults and time ------------------------------------------------------------------------------
 
@@ -188,29 +214,20 @@ class WarmupMachine(People):
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(task=People.tasks)
-    def expire(self, task: WarmupTask) -> None:
-        expired = [
-            pk
-            for pk in self.seen.of(task.pk, *RUN_ACTIVE)
-            if self.seen.runs[pk]["lease_until"] <= self.clock.now
-        ]
-        assert store.expire(task.pk) == len(expired)
-
-    @rule(task=People.tasks)
-    def after_slice(self, task: WarmupTask) -> None:
-        services.after_slice(task.pk)
-
-    @rule(task=People.tasks)
-    def linger(self, task: WarmupTask) -> None:
-        """A worker that is told to wait no time at all finds work; otherwise it would ask for ever."""
-        if store.seconds_until_work(task.pk) == 0:
-            assert store.has_work(task.pk)
+    @precondition(lambda self: self.tasks)
+    @rule(which=WHICH, ends=st.booleans())
+    def expire_or_after_slice(self, which: int, ends: bool) -> None:
+        task = pick(self.tasks, which)
+        if ends:
+            services.after_slice(task.pk)
+            return
+        runs = [self.seen.runs[pk] for pk in self.seen.of(task.pk, *RUN_ACTIVE)]
+        assert store.expire(task.pk) == sum(run["lease_until"] <= self.clock.now for run in runs)
 
     @rule()
     def reconcile(self) -> None:
         done = services.reconcile()
-        rows = Rows.read(self.clock.now)
+        rows = self.read()
         lost = [run for run in self.seen.runs.values() if self._is_lost(run)]
         assert done["expired"] == len(lost)
         assert not [run for run in rows.runs.values() if self._is_lost(run)]
@@ -233,7 +250,7 @@ class WarmupMachine(People):
         self._wake_ups_are_sensible()
 
     def _rows_are_sound(self) -> None:
-        rows = Rows.read(self.clock.now)
+        rows = self.read()
         check(rows)
         if self.hops is not None:
             check_passage(self.seen, rows, self.hops)
@@ -286,7 +303,7 @@ class WarmupMachine(People):
                 for _ in self.workers[0].serve(task_id):
                     self.ledger.check()
                 services.after_slice(task_id)
-            rows = Rows.read(self.clock.now)
+            rows = self.read()
             check(rows)
             if all(self._is_at_rest(rows, task_id) for task_id in rows.tasks):
                 return

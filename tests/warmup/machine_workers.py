@@ -1,4 +1,4 @@
-"""Workers of the state machine, which keep to the protocol of `slices` and `runner`, and the site's ledger."""
+"""Workers of the state machine, which keep to the protocol of `slices` and `runner`; the site's ledger."""
 
 from __future__ import annotations
 

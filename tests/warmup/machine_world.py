@@ -1,4 +1,4 @@
-"""What the state machine of `test_machine` plays on: a clock, sites, playbooks, and what is asked of the queue.
+"""What the state machine of `test_machine` plays on: a clock, sites, playbooks, and stand-ins.
 
 Made once for a test; `begin` brings it back for each example, whose rows are rolled back.
 """
@@ -67,6 +67,7 @@ class World:
             factories.SiteFactory(),
             factories.SiteFactory(concurrency=2, daily_limits={"like": 2}),
         ]
+        self.concurrency = {site.pk: site.concurrency for site in self.sites}
         self.accounts: list[list[Account]] = [
             factories.AccountFactory.create_batch(3, site=site) for site in self.sites
         ]

@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec
 
 from core.errors import LeaseLost
+from core.page import OpenPage
 from core.types import AccountSpec, LoggedInProbe, LogInForm, SiteSpec, StorageState, Target
-from tests.fakes import FakeOpener, FakePage, Screen, Screens, fake_open_page
+from tests.fakes import FakePage, Screen, Screens, fake_open_page
 from warmup.plan import PlanStep
 from warmup.runner import Signals, run_account
 from warmup.slices import Limits, Slice, Store
@@ -169,7 +170,7 @@ def account(number: int = 1, **fields: Any) -> AccountSpec:
 
 def run_spec(*steps: Mapping[str, Any], number: int = 1, **fields: Any) -> RunSpec:
     """A claimed run of a playbook with these steps."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "lease": Lease(number, uuid.UUID(int=number)),
         "task_id": 7,
         "attempt": 1,
@@ -200,7 +201,7 @@ def watch(seconds: float, **fields: Any) -> dict[str, Any]:
 class RecordingTools:
     """The `Tools` of a run. `journal` has, in their order, what it asked for and what it did on pages."""
 
-    open_page: FakeOpener
+    open_page: OpenPage
     step_timeout_seconds: float = 30.0
     journal: list[tuple[Any, ...]] = field(default_factory=list)
     reports: list[StepReport] = field(default_factory=list)
@@ -392,7 +393,9 @@ class MemoryStore:
         finally:
             self.writing -= 1
         self.batches.append((list(steps), list(lines)))
-        return self._lost_of("write_progress", [entry.lease for entry in (*steps, *lines)])
+        return self._lost_of(
+            "write_progress", [step.lease for step in steps] + [line.lease for line in lines]
+        )
 
     async def set_plan_length(self, lease: Lease, steps: int) -> bool:
         await self._cross("set_plan_length")
@@ -456,9 +459,9 @@ class SliceBench:
             assert not left, f"tasks of the slice go on: {left}"
             assert self.opener.open == 0, "a page was left open"
 
-    def page_of(self, number: int) -> FakePage:
-        (page,) = [page for page in self.opener.pages if page.account and page.account.id == number]
-        return page
+    def pages_of(self, number: int) -> list[FakePage]:
+        """The pages that an account had so far."""
+        return [page for page in self.opener.pages if page.account and page.account.id == number]
 
 
 def specs(count: int, *steps: Mapping[str, Any], **fields: Any) -> Iterator[RunSpec]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
 
+import psutil
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from structlog.testing import capture_logs
 
 from core import lifecycle
-from warmup import services, supervisor
+from warmup import queue, services, store, supervisor
 from warmup.management.commands import qcluster
 from warmup.management.commands.qcluster import Command, DrainingCluster, die_with_parent
 
@@ -35,25 +38,23 @@ for _ in range(2):
     if os.fork():
         break
     level += 1
-print(level, os.getpid(), os.getpgid(0), flush=True)
+# One write: lines of several processes must not mix.
+os.write(1, f"{level} {os.getpid()} {os.getpgid(0)}\\n".encode())
 signal.pause()
 """
 
 
 class Family:
-    """The three processes; `groups` has their process groups by level."""
+    """The three processes, by level, with their process groups."""
 
-    def __init__(self) -> None:
-        self.main = subprocess.Popen(
-            [sys.executable, "-c", FAMILY],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"DJANGO_SETTINGS_MODULE": "settings.test"},
-        )
-        assert self.main.stdout is not None
-        rows = sorted(tuple(map(int, self.main.stdout.readline().split())) for _ in range(3))
+    def __init__(self, main: subprocess.Popen[str]) -> None:
+        assert main.stdout is not None
+        rows = sorted([int(word) for word in main.stdout.readline().split()] for _ in range(3))
+        self.main = main
         self.pids = [pid for _, pid, _ in rows]
         self.groups = [group for _, _, group in rows]
+        # Known by their start times too: an id may be another process's by the time of the clean-up.
+        self.relatives = [psutil.Process(pid) for pid in self.pids[1:]]
 
     def all_are_gone(self) -> bool:
         """Whether nobody holds the other end of the pipe any more; waits for it."""
@@ -66,15 +67,19 @@ class Family:
 
 @pytest.fixture
 def family() -> Iterator[Family]:
-    made = Family()
-    yield made
-    for pid in made.pids[1:]:
+    """A family, none of which outlives the test, whatever fails."""
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "settings.test"}
+    command = [sys.executable, "-c", FAMILY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as main:
+        made: Family | None = None
         try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    made.main.kill()
-    made.main.communicate()
+            made = Family(main)
+            yield made
+        finally:
+            main.kill()
+            for relative in made.relatives if made else ():
+                with suppress(psutil.NoSuchProcess):
+                    relative.kill()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
@@ -101,10 +106,10 @@ def test_process_whose_parent_ended_before_the_kernel_was_asked_ends(monkeypatch
 
     asked: list[tuple[int, int]] = []
     parents = iter([4711, 1])
-    monkeypatch.setattr(qcluster.sys, "platform", "linux")
-    monkeypatch.setattr(qcluster.ctypes, "CDLL", lambda *_, **__: Kernel(asked))
-    monkeypatch.setattr(qcluster.os, "getppid", lambda: next(parents))
-    monkeypatch.setattr(qcluster.os, "_exit", end)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Kernel(asked))
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(os, "_exit", end)
 
     with pytest.raises(Ended, match="1"):
         die_with_parent()
@@ -185,7 +190,7 @@ def quiet_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "close_old_connections", lambda: None)
     monkeypatch.setattr(services, "reconcile", dict)
     monkeypatch.setattr(supervisor, "reap_orphans", lambda: 0)
-    monkeypatch.setattr(supervisor.store, "seconds_since_beat", lambda cluster: 1.0)
+    monkeypatch.setattr(store, "seconds_since_beat", lambda cluster: 1.0)
 
 
 @pytest.mark.usefixtures("quiet_watch")
@@ -257,12 +262,10 @@ def test_queue_that_is_stuck_ends_the_cluster_unless_it_drains(
 def acts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What `handle` does, in its order; nothing of it happens."""
     done: list[str] = []
-    monkeypatch.setattr(
-        qcluster.os, "register_at_fork", lambda after_in_child: done.append(after_in_child.__name__)
-    )
-    monkeypatch.setattr(qcluster.queue, "ensure_schedule", lambda: done.append("schedule"))
+    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: done.append(after_in_child.__name__))
+    monkeypatch.setattr(queue, "ensure_schedule", lambda: done.append("schedule"))
     monkeypatch.setattr(qcluster, "reap_orphans", lambda: done.append("reap"))
-    monkeypatch.setattr(qcluster.connections, "close_all", lambda: done.append("close connections"))
+    monkeypatch.setattr(connections, "close_all", lambda: done.append("close connections"))
     monkeypatch.setattr(qcluster, "DrainingCluster", StubCluster)
     monkeypatch.setattr(StubCluster, "start", lambda self: done.append("start"))
     monkeypatch.setattr(Command, "_watch", lambda self, cluster: done.append("watch"))

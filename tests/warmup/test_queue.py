@@ -17,6 +17,7 @@ from django_q.brokers import get_broker
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 from django_q.status import Stat
+from django_q.tasks import async_task
 
 from warmup import jobs, queue
 
@@ -130,10 +131,11 @@ def empty_cache() -> Iterator[None]:
 
 def report_stat(workers: int, *, seconds_ago: float = 0, waiting: int = 0) -> uuid.UUID:
     """What the sentinel of a cluster does now and then; returns the cluster's id."""
+    cluster_id = uuid.uuid4()
     sentinel = SimpleNamespace(
         parent_pid=1,
         pid=2,
-        cluster_id=uuid.uuid4(),
+        cluster_id=cluster_id,
         broker=get_broker(),
         tob=timezone.now(),
         reincarnations=0,
@@ -147,7 +149,7 @@ def report_stat(workers: int, *, seconds_ago: float = 0, waiting: int = 0) -> uu
     stat = Stat(sentinel)
     stat.timestamp -= timedelta(seconds=seconds_ago)
     stat.save()
-    return sentinel.cluster_id
+    return cluster_id
 
 
 @pytest.mark.usefixtures("empty_cache")
@@ -191,7 +193,7 @@ def test_broker_that_does_not_answer_is_a_problem_with_its_reason(monkeypatch: p
 
 @pytest.mark.parametrize("name", sorted(queue.ENTRY_POINTS))
 def test_messages_of_all_entry_points_are_handed_out(name: str) -> None:
-    queue.async_task(name)
+    async_task(name)
     broker = queue.DatabaseBroker(list_key=get_broker().list_key)
 
     ((_, payload),) = broker.dequeue() or []
@@ -204,7 +206,7 @@ def test_message_of_another_make_is_dropped_and_the_next_one_handed_out() -> Non
     broker.enqueue(SignedPackage.dumps({"func": "os.system", "args": ("true",)}))
 
     assert broker.dequeue() is None
-    queue.async_task(queue.RUN_SLICE, 3)
+    async_task(queue.RUN_SLICE, 3)
     ((_, payload),) = broker.dequeue() or []
 
     assert SignedPackage.loads(payload)["args"] == (3,)
@@ -233,7 +235,7 @@ def test_refusal_of_a_message_that_imports_something_names_it() -> None:
     )
 
 
-def test_redis_broker_has_nothing_to_give_back() -> None:
-    broker = queue.RedisBroker.__new__(queue.RedisBroker)
+def test_redis_broker_asks_redis_for_nothing_when_it_drops_a_message() -> None:
+    unconnected = queue.RedisBroker.__new__(queue.RedisBroker)
 
-    assert broker.fail("1") is None
+    unconnected.fail("1")

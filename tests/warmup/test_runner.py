@@ -584,6 +584,7 @@ async def test_pause_during_the_start_delay_gives_the_run_back_without_a_page() 
     assert outcome == Outcome("PENDING", counts_as_attempt=False)
     assert now() - begin == 3
     assert bench.opener.pages == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @in_virtual_time
@@ -977,6 +978,20 @@ async def test_events_before_a_failure_are_logged() -> None:
 
     assert outcome.status == "PENDING"
     assert bench.log_of("page_crash") == "the page crashed"
+
+
+@in_virtual_time
+async def test_events_of_a_step_that_leaves_no_report_are_logged() -> None:
+    def click(page: FakePage) -> None:
+        page.record("dialog", "alert: last words")
+        raise PageCrashed("it crashed")
+
+    bench = Bench(screens(feed=replace(INSIDE, on_click={".like": click})))
+
+    await bench.run(LIKE)
+
+    assert bench.results == []
+    assert bench.log_of("page_dialog") == "alert: last words"
 
 
 @in_virtual_time

@@ -365,13 +365,7 @@ async def test_run_that_is_told_by_a_write_that_its_lease_is_lost_ends(teller: s
 
     assert bench.store.statuses() == {2: "COMPLETED"}
     assert [entry["run"] for entry in events(logs, "lease_lost")] == [1]
-    clicks = [
-        call
-        for page in bench.opener.pages
-        if page.account.id == 1
-        for call in page.calls
-        if call[0] == "click"
-    ]
+    clicks = [call for page in bench.pages_of(1) for call in page.calls if call[0] == "click"]
     assert len(clicks) == (teller == "finish")
 
 

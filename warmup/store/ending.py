@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,10 +27,13 @@ def finish(lease: Lease, outcome: Outcome) -> bool:
     if task_id is None:
         return False
     with transaction.atomic():
-        lock_task(task_id)
+        task = lock_task(task_id)
         run = WarmupAccount.objects.active().filter(held(lease)).select_for_update(no_key=True).first()
-        if run is None:
+        if task is None or run is None:
             return False
+        if outcome.status == RunStatus.PENDING and task.stop_requested_at is not None:
+            # Nobody claims from a task that is being stopped: given back to it, the run would never end.
+            outcome = replace(outcome, status="STOPPED", reason="stopped by a person", detail=outcome.reason)
         now = database_now()
         end_run(run, outcome, now)
         WarmupTask.objects.filter(pk=task_id).update(moved_at=now)
