@@ -41,7 +41,7 @@ class Page(Protocol):
 
     @property
     def navigations(self) -> int:
-        """How many documents the main frame has committed so far. Never blocks."""
+        """How many documents the main frame has loaded (their DOM) so far. Never blocks."""
 
     @property
     def events(self) -> list[PageEvent]:

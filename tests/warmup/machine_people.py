@@ -114,7 +114,7 @@ class People(RuleBasedStateMachine):
         site=SITE,
         accounts=st.sets(st.integers(0, 2)),
         concurrency=st.integers(1, 3),
-        starts=st.booleans(),
+        starts=st.sampled_from([True, True, False]),
     )
     def create_task(
         self, definition: int, site: int, accounts: set[int], concurrency: int, starts: bool
@@ -123,7 +123,6 @@ class People(RuleBasedStateMachine):
         if starts and task.selected_accounts():
             services.start(task, by=None)
 
-    @rule(definition=DEFINITION)
     def save_version(self, definition: int) -> None:
         playbook = save_playbook(definition)
         self.versions.setdefault(playbook.pk, playbook.definition)
@@ -145,16 +144,18 @@ class People(RuleBasedStateMachine):
     # ---- the verbs ----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.tasks)
-    @rule(verb=st.sampled_from(VERBS), which=WHICH, number=WHICH, flag=st.booleans())
-    def ask_for_anything(self, verb: str, which: int, number: int, flag: bool) -> None:
-        """A verb for whatever task or run, mostly one to which it does not apply."""
-        task = pick(self.tasks, which)
+    @rule(verb=st.sampled_from(VERBS), which=WHICH, fits=st.booleans(), flag=st.booleans())
+    def ask_for_anything(self, verb: str, which: int, fits: bool, flag: bool) -> None:
+        """A verb for a task or run that it applies to, or for any."""
         if verb in {"unpark", "settle"}:
             if self.seen.runs:
-                pk = pick(list(self.seen.runs), number)
+                pk = pick(list(self.seen.runs), which)
                 self._unpark(pk) if verb == "unpark" else self._settle(pk, happened=flag)
-        elif verb == "restart":
-            self._restart(task, "all" if number % 2 else "failed", latest=flag)
+            return
+        applies = getattr(self, f"can_{verb}")
+        task = pick((fits and self.fitting(applies)) or self.tasks, which)
+        if verb == "restart":
+            self._restart(task, "all" if which % 2 else "failed", latest=flag)
         elif verb == "stop":
             self._stop(task, force=flag)
         else:
@@ -163,17 +164,12 @@ class People(RuleBasedStateMachine):
     def can_start(self, task: WarmupTask) -> bool:
         return self.status(task) == TaskStatus.PENDING and task.selected_accounts().exists()
 
-    @precondition(lambda self: self.fitting(self.can_start))
-    @rule(which=WHICH, twice=st.booleans())
-    def start(self, which: int, twice: bool) -> None:
-        task = pick(self.fitting(self.can_start), which)
-        self._start(task)
-        assert WarmupAccount.objects.filter(task=task).count() == task.selected_accounts().count()
-        if twice:
-            self.ask(lambda: services.start(task, by=None), legal=False)
-
     def _start(self, task: WarmupTask) -> None:
-        self.ask(lambda: services.start(task, by=None), legal=self.can_start(task))
+        legal = self.can_start(task)
+        self.ask(lambda: services.start(task, by=None), legal=legal)
+        if legal:
+            assert WarmupAccount.objects.filter(task=task).count() == task.selected_accounts().count()
+            self.ask(lambda: services.start(task, by=None), legal=False)
 
     def can_pause(self, task: WarmupTask) -> bool:
         return self.is_open(task) and self.status(task) in TASK_CLAIMABLE
@@ -201,10 +197,12 @@ class People(RuleBasedStateMachine):
         if legal:
             self.ledger.chances.update(self.parked(in_doubt=False, task=task))
 
-    @precondition(lambda self: self.parked(in_doubt=False))
-    @rule(number=WHICH)
-    def unpark(self, number: int) -> None:
-        self._unpark(pick(self.parked(in_doubt=False), number))
+    @precondition(lambda self: self.parked(in_doubt=False) + self.parked(in_doubt=True))
+    @rule(number=WHICH, happened=st.booleans())
+    def see_to_one_parked(self, number: int, happened: bool) -> None:
+        doubtful = self.parked(in_doubt=True)
+        pk = pick([*doubtful, *self.parked(in_doubt=False)], number)
+        self._settle(pk, happened=happened) if pk in doubtful else self._unpark(pk)
 
     def _unpark(self, pk: int) -> None:
         run = WarmupAccount.objects.get(pk=pk)
@@ -213,11 +211,6 @@ class People(RuleBasedStateMachine):
         if legal:
             self.ledger.chances[pk] += 1
             self._stays_paused(run)
-
-    @precondition(lambda self: self.parked(in_doubt=True))
-    @rule(number=WHICH, happened=st.booleans())
-    def settle(self, number: int, happened: bool) -> None:
-        self._settle(pick(self.parked(in_doubt=True), number), happened=happened)
 
     def _settle(self, pk: int, *, happened: bool) -> None:
         run = WarmupAccount.objects.get(pk=pk)
@@ -256,11 +249,15 @@ class People(RuleBasedStateMachine):
         movable = not latest or (which == "all" and self.status(task) in TASK_FINAL)
         return self.seen.of(task.pk, *AGAIN[which]) if self.is_open(task) and movable else []
 
-    @precondition(lambda self: self.fitting(lambda task: bool(self.again(task, "all", latest=False))))
-    @rule(number=WHICH, which=st.sampled_from(sorted(AGAIN)), latest=st.booleans())
-    def restart(self, number: int, which: Which, latest: bool) -> None:
-        task = pick(self.fitting(lambda task: bool(self.again(task, "all", latest=False))), number)
-        self._restart(task, which, latest=latest)
+    def can_restart(self, task: WarmupTask) -> bool:
+        return bool(self.again(task, "all", latest=False))
+
+    @precondition(lambda self: self.fitting(self.can_restart))
+    @rule(number=WHICH, which=st.sampled_from(sorted(AGAIN)), latest=st.booleans(), definition=DEFINITION)
+    def restart(self, number: int, which: Which, latest: bool, definition: int) -> None:
+        if latest:
+            self.save_version(definition)
+        self._restart(pick(self.fitting(self.can_restart), number), which, latest=latest)
 
     def _restart(self, task: WarmupTask, which: Which, *, latest: bool) -> None:
         runs = self.again(task, which, latest=latest)
@@ -283,16 +280,10 @@ class People(RuleBasedStateMachine):
     def can_delete(self, task: WarmupTask) -> bool:
         return self.status(task) in deletion.DELETABLE
 
-    @precondition(lambda self: len(self.tasks) > 1 and self.fitting(self.can_delete))
-    @rule(which=WHICH)
-    def delete(self, which: int) -> None:
-        task = pick(self.fitting(self.can_delete), which)
-        run = WarmupAccount.objects.filter(task=task).first()
-        self._delete(task)
-        if run is not None:
+    def _delete(self, task: WarmupTask) -> None:
+        run, legal = WarmupAccount.objects.filter(task=task).first(), self.can_delete(task)
+        if self.status(task):
+            self.ask(lambda: deletion.delete(task, by=None), legal=legal)
+        if legal and run is not None:
             self.ask(lambda: services.settle(run, happened=True, by=None), legal=False)
             self.ask(lambda: services.unpark(run, by=None), legal=False)
-
-    def _delete(self, task: WarmupTask) -> None:
-        if self.status(task):
-            self.ask(lambda: deletion.delete(task, by=None), legal=self.can_delete(task))

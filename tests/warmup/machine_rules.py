@@ -62,21 +62,20 @@ class WarmupMachine(People):
     def held(self) -> list[tuple[Worker, Turn]]:
         return [(worker, turn) for worker in self.workers for turn in worker.turns]
 
-    def begun(self) -> list[tuple[Worker, Turn]]:
-        """The turns whose step is about to act."""
-        return [(worker, turn) for worker, turn in self.held() if turn.begun]
-
     def between_steps(self) -> list[tuple[Worker, Turn]]:
         return [(worker, turn) for worker, turn in self.held() if not turn.begun]
 
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.turns]
 
-    @initialize(definition=DEFINITION, site=SITE, limit=st.integers(0, 2))
-    def first_task(self, definition: int, site: int, limit: int) -> None:
+    @initialize(definition=DEFINITION, site=SITE, limit=st.integers(0, 2), steps=st.integers(0, 3))
+    def first_task(self, definition: int, site: int, limit: int, steps: int) -> None:
         task = self.create(definition, site, set(), 2)
         services.start(task, by=None)
-        self.workers[0].claim(task.pk, limit)
+        worker = self.workers[0]
+        worker.claim(task.pk, limit)
+        for turn in list(worker.turns):
+            worker.walk(turn, steps)
 
     def with_work(self) -> list[WarmupTask]:
         return self.fitting(lambda task: bool(self.seen.claimable(task.pk)))
@@ -87,16 +86,22 @@ class WarmupMachine(People):
         self._claim(number, pick(self.with_work(), which), limit)
 
     @precondition(lambda self: self.tasks)
-    @rule(number=WORKER, which=WHICH)
-    def look(self, number: int, which: int) -> None:
-        """What a late, doubled or stale wake-up message makes a worker do."""
+    @rule(number=WORKER, which=WHICH, what=st.sampled_from(["look", "after_slice", "expire"]))
+    def handle_message(self, number: int, which: int, what: str) -> None:
+        """What a message that is late, doubled or stale may bring about, for any task."""
         task = pick(self.tasks, which)
-        work = store.has_work(task.pk)
-        assert work == bool(self.seen.claimable(task.pk))
-        # A worker that is told to wait no time at all finds work: otherwise it would ask for ever.
-        assert work or store.seconds_until_work(task.pk) != 0
-        if not work:
-            self._claim(number, task, 1)
+        if what == "after_slice":
+            services.after_slice(task.pk)
+        elif what == "expire":
+            runs = [self.seen.runs[pk] for pk in self.seen.of(task.pk, *RUN_ACTIVE)]
+            assert store.expire(task.pk) == sum(run["lease_until"] <= self.clock.now for run in runs)
+        else:
+            work = store.has_work(task.pk)
+            assert work == bool(self.seen.claimable(task.pk))
+            # A worker that is told to wait no time at all finds work: otherwise it would ask for ever.
+            assert work or store.seconds_until_work(task.pk) != 0
+            if not work:
+                self._claim(number, task, 1)
 
     def _claim(self, number: int, task: WarmupTask, limit: int) -> None:
         expected = self.seen.claimable(task.pk)[:limit]
@@ -112,18 +117,16 @@ class WarmupMachine(People):
             assert spec.playbook == self.versions[playbook]
             assert spec.in_doubt == self.ledger.in_doubt(spec.lease.run_id, spec.cursor)
 
-    @precondition(between_steps)
-    @rule(which=WHICH, steps=st.integers(1, 3))
-    def walk(self, which: int, steps: int) -> None:
-        worker, turn = pick(self.between_steps(), which)
+    @precondition(held)
+    @rule(which=WHICH, steps=st.integers(1, 3), course=st.sampled_from(COURSES))
+    def go_on(self, which: int, steps: int, course: Course) -> None:
+        """Have a begun step act, with what may come of it; or walk on."""
+        worker, turn = pick(self.held(), which)
+        if turn.begun:
+            worker.act(turn, course)
+            return
         assert store.set_plan_length(turn.lease, len(turn.plan)) == self.seen.is_current(turn.lease)
         worker.walk(turn, steps)
-
-    @precondition(begun)
-    @rule(which=WHICH, course=st.sampled_from(COURSES))
-    def act(self, which: int, course: Course) -> None:
-        worker, turn = pick(self.begun(), which)
-        worker.act(turn, course)
 
     @precondition(between_steps)
     @rule(which=WHICH, outcome=st.sampled_from(sorted(OUTCOMES)))
@@ -133,11 +136,16 @@ class WarmupMachine(People):
         assert ended is None or ended == self.seen.is_current(turn.lease)
 
     @precondition(held)
-    @rule(which=WHICH, renews=st.booleans())
-    def flush_or_heartbeat(self, which: int, renews: bool) -> None:
-        worker = pick(self.busy(), which)
+    @rule(which=WHICH, what=st.sampled_from(["flush", "heartbeat", "evidence"]))
+    def save(self, which: int, what: str) -> None:
+        worker, turn = pick(self.held(), which)
+        if what == "evidence":
+            evidence = Evidence(turn.lease, turn.spec.attempt, turn.index, "html", "failure", b"<p>")
+            assert store.save_evidence(evidence) == self.seen.is_current(turn.lease)
+            assert set(Artifact.objects.values_list("pk", flat=True)) <= self.world.files
+            return
         leases = [turn.lease for turn in worker.turns]
-        lost = worker.heartbeat() if renews else worker.flush()
+        lost = worker.heartbeat() if what == "heartbeat" else worker.flush()
         assert lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
 
     @precondition(held)
@@ -156,14 +164,6 @@ class WarmupMachine(People):
         for mine in [mine for mine in worker.turns if mine.spec.task_id == task_id and not mine.begun]:
             worker.finish(mine, Outcome("STOPPED") if control.stop else GIVEN_BACK)
 
-    @precondition(held)
-    @rule(which=WHICH)
-    def keep_evidence(self, which: int) -> None:
-        _, turn = pick(self.held(), which)
-        evidence = Evidence(turn.lease, turn.spec.attempt, turn.index, "html", "failure", b"<p>")
-        assert store.save_evidence(evidence) == self.seen.is_current(turn.lease)
-        assert set(Artifact.objects.values_list("pk", flat=True)) <= self.world.files
-
     @precondition(lambda self: self.with_work() and len(self.busy()) < len(self.workers))
     @rule(which=WHICH)
     def serve(self, which: int) -> None:
@@ -177,9 +177,19 @@ class WarmupMachine(People):
 
     # ---- faults and time ------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.held())
-    @rule(number=WORKER)
-    def kill(self, number: int) -> None:
+    @precondition(held)
+    @rule(which=WHICH, acts=st.booleans(), noticed=st.booleans())
+    def kill(self, which: int, acts: bool, noticed: bool) -> None:
+        """At any moment: also when a step has just acted, and nobody was told."""
+        worker, turn = pick(self.held(), which)
+        if acts and turn.begun and worker.may_act(turn):
+            self.ledger.acts[turn.key] += 1
+        self._bury(self.workers.index(worker))
+        if noticed:
+            self.clock.advance(settings.WARMUP_LEASE_SECONDS)
+            services.reconcile()
+
+    def _bury(self, number: int) -> None:
         worker = self.workers[number]
         if worker.name.startswith("here"):
             self.world.gone.add(worker.name)
@@ -213,16 +223,6 @@ class WarmupMachine(People):
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
-
-    @precondition(lambda self: self.tasks)
-    @rule(which=WHICH, ends=st.booleans())
-    def expire_or_after_slice(self, which: int, ends: bool) -> None:
-        task = pick(self.tasks, which)
-        if ends:
-            services.after_slice(task.pk)
-            return
-        runs = [self.seen.runs[pk] for pk in self.seen.of(task.pk, *RUN_ACTIVE)]
-        assert store.expire(task.pk) == sum(run["lease_until"] <= self.clock.now for run in runs)
 
     @rule()
     def reconcile(self) -> None:
@@ -294,7 +294,7 @@ class WarmupMachine(People):
     def _all_comes_to_an_end(self) -> None:
         """With every worker dead, the reconciler and one honest worker bring all to its end."""
         for number in range(3):
-            self.kill(number)
+            self._bury(number)
         for _ in range(20):
             self.clock.advance(settings.WARMUP_LEASE_SECONDS + 1)
             services.reconcile()
