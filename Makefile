@@ -12,7 +12,8 @@ setup: .venv/installed
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear .venv
 	@echo "installing the locked packages into .venv ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@# the lock is complete: nothing is to be resolved again (an extra of a locked package would be)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
 demo: setup

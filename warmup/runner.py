@@ -34,6 +34,8 @@ from warmup.types import Evidence, IntentAnswer, Level, LogEntry, Outcome, RunSp
 
 # How long the last acts of a run may take: a probe before the state is saved, a failure's evidence.
 CLOSING_SECONDS = 5.0
+# A stop is waited for by a person: it is to have taken effect within 5 s, whatever the page does.
+STOPPING_SECONDS = 1.5
 CRASH_BACKOFF_SECONDS = 5.0
 RATE_BACKOFF_SECONDS = 30.0
 RATE_BACKOFF_MAX_SECONDS = 900.0
@@ -257,9 +259,10 @@ class _Walk:
     async def _with_state(self, outcome: Outcome) -> Outcome:
         """The outcome, with the storage state to save if the account is still logged in."""
         state: StorageState | None = None
+        timeout = {"COMPLETED": None, "STOPPED": STOPPING_SECONDS}.get(outcome.status, CLOSING_SECONDS)
         try:
-            if await self.gate.still_logged_in(CLOSING_SECONDS if outcome.status != "COMPLETED" else None):
-                state = await self.page.storage_state(timeout=self.tools.step_timeout_seconds)
+            if await self.gate.still_logged_in(timeout):
+                state = await self.page.storage_state(timeout=timeout or self.tools.step_timeout_seconds)
         except Parked as parked:
             if outcome.status == "COMPLETED":
                 await self._keep_evidence(parked)

@@ -139,7 +139,7 @@ class Connection:
         request = parse_request(head)
         grant = self._shared.grant_for(request.credentials)
         if grant is None or self._grant not in {None, grant}:
-            return await self._reply(request, answer(407, "credentials needed", keep=True))
+            return await self._reply(request, 407, "credentials needed")
         try:
             if not grant.join(self):
                 raise Refused("connections")
@@ -153,20 +153,19 @@ class Connection:
             return await self._forward(request, grant)
         except Refused as refusal:
             grant.count(grant.refused, request.endpoint, refusal.reason)
-            said = answer(403, refusal.reason, error="http_request_denied", keep=not request.is_connect)
-            return await self._reply(request, said)
+            return await self._reply(request, 403, refusal.reason, "http_request_denied")
         except Unreachable as failure:
             grant.count(grant.failed, request.endpoint, failure.reason)
-            keep = not request.is_connect
-            said = answer(failure.status, failure.reason, error=failure.error, keep=keep)
-            return await self._reply(request, said)
+            return await self._reply(request, failure.status, failure.reason, failure.error)
 
-    async def _reply(self, request: Request, said: bytes) -> bool:
+    async def _reply(self, request: Request, status: int, reason: str, error: str | None = None) -> bool:
         """An answer of our own in place of the server's; whether the connection can go on."""
-        self.client.write(said)
+        # A browser gives a tunnel up that is refused, but asks again with credentials.
+        keep = status == 407 or not request.is_connect
+        self.client.write(answer(status, reason, error=error, keep=keep))
         if request.is_connect:
             # Early bytes of the tunnel must not be read as a request.
-            return b"\r\nConnection: keep-alive\r\n" in said and not self.client.unread
+            return keep and not self.client.unread
         body = request.body
         if isinstance(body, Sized) and body.length > MAX_DISCARDED_BYTES:
             return False

@@ -247,7 +247,7 @@ class Wire(asyncio.Protocol):
         self._sink = sink
         if sink is not None:
             sink._source = self
-            self._hold(held=sink._full)
+        self._hold(held=sink is not None and sink._full)
 
     def _take(self, count: int) -> bytes:
         data = bytes(self._buffer[:count])
