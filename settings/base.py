@@ -153,7 +153,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "warmup.admin.navigation.sidebar"},
-    "STYLES": [lambda request: static("warmup/admin.css")],
+    "STYLES": [lambda _: static("warmup/admin.css")],
 }
 
 # ---- logs: JSON lines in production, columns for people elsewhere -------------------------------

@@ -92,7 +92,7 @@ def _checked(name: str, parse: Callable[[], T], fix: str) -> T:
 
 
 MAKE_FIELD_KEY = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
-MAKE_SECRET_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+MAKE_SECRET_KEY = "python -c 'import secrets; print(secrets.token_urlsafe(50))'"  # noqa: S105 - a command
 
 SQLITE_OPTIONS = {
     # Measured with four writer processes: without each of the three, "database is locked" or writes

@@ -37,7 +37,7 @@ class AwaitedHelperTests(TestCase):
 
 
 class WholeJobTests(TransactionTestCase):
-    """As a job does it: `bridge.run` has an ORM thread and a connection of its own, so rows must be committed."""
+    """As a job does it: the ORM thread has a connection of its own, so rows must be committed."""
 
     def test_many_crossings_at_once(self) -> None:
         task = factories.started_task(3)

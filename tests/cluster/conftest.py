@@ -121,7 +121,7 @@ MakeSystem = Callable[..., AbstractContextManager[System]]
 
 
 @pytest.fixture
-def make_system(tmp_path: Path) -> Iterator[MakeSystem]:
+def make_system(tmp_path: Path) -> MakeSystem:
     """`with make_system("postgres", broker="redis") as system:`."""
 
     @contextmanager
@@ -154,4 +154,4 @@ def make_system(tmp_path: Path) -> Iterator[MakeSystem]:
             system.manage("migrate", "--verbosity", "0")
             yield system
 
-    yield make
+    return make

@@ -108,9 +108,8 @@ def report_delays(result: dict[str, Any]) -> None:
         for run in result["accounts"]
         if run["status"] == "COMPLETED"
     )
-    print(
-        f"good accounts took {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {seconds[len(seconds) // 2]:.1f} s"
-    )
+    middle = seconds[len(seconds) // 2]
+    print(f"good accounts took {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {middle:.1f} s")
 
 
 def assert_evidence(system: System, names: list[str]) -> None:

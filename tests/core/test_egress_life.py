@@ -248,7 +248,7 @@ async def test_dripping_head_is_dropped() -> None:
     async with egress(limits=Limits(head=0.3)) as proxy, dial(proxy.admit(site("site.test"))) as client:
         end = asyncio.get_running_loop().time() + 5
         client.send(b"GET http://site.test/ HTTP/1.1\r\n")
-        while not client.reader.at_eof():
+        while not client.reader.at_eof() and client.reader.exception() is None:
             assert asyncio.get_running_loop().time() < end
             client.send(b"X: y\r\n")
             await asyncio.sleep(0.02)

@@ -144,16 +144,16 @@ class People(RuleBasedStateMachine):
     # ---- the verbs ----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.tasks)
-    @rule(verb=st.sampled_from(VERBS), which=WHICH, fits=st.booleans(), flag=st.booleans())
-    def ask_for_anything(self, verb: str, which: int, fits: bool, flag: bool) -> None:
-        """A verb for a task or run that it applies to, or for any."""
+    @rule(verb=st.sampled_from(VERBS), which=WHICH, anyhow=st.booleans(), flag=st.booleans())
+    def ask_for(self, verb: str, which: int, anyhow: bool, flag: bool) -> None:
+        """A verb for a task that it applies to, if there is one; or, `anyhow`, for any task or run."""
         if verb in {"unpark", "settle"}:
             if self.seen.runs:
                 pk = pick(list(self.seen.runs), which)
                 self._unpark(pk) if verb == "unpark" else self._settle(pk, happened=flag)
             return
         applies = getattr(self, f"can_{verb}")
-        task = pick((fits and self.fitting(applies)) or self.tasks, which)
+        task = pick((not anyhow and self.fitting(applies)) or self.tasks, which)
         if verb == "restart":
             self._restart(task, "all" if which % 2 else "failed", latest=flag)
         elif verb == "stop":
@@ -174,22 +174,12 @@ class People(RuleBasedStateMachine):
     def can_pause(self, task: WarmupTask) -> bool:
         return self.is_open(task) and self.status(task) in TASK_CLAIMABLE
 
-    @precondition(lambda self: self.fitting(self.can_pause))
-    @rule(which=WHICH)
-    def pause(self, which: int) -> None:
-        self._pause(pick(self.fitting(self.can_pause), which))
-
     def _pause(self, task: WarmupTask) -> None:
         self.ask(lambda: services.pause(task, by=None), legal=self.can_pause(task))
 
     def can_resume(self, task: WarmupTask) -> bool:
         waits = self.status(task) == TaskStatus.PAUSED or bool(self.parked(in_doubt=False, task=task))
         return waits and self.is_open(task)
-
-    @precondition(lambda self: self.fitting(self.can_resume))
-    @rule(which=WHICH)
-    def resume(self, which: int) -> None:
-        self._resume(pick(self.fitting(self.can_resume), which))
 
     def _resume(self, task: WarmupTask) -> None:
         legal = self.can_resume(task)
@@ -230,11 +220,6 @@ class People(RuleBasedStateMachine):
 
     def can_stop(self, task: WarmupTask) -> bool:
         return self.status(task) not in {"", *TASK_FINAL}
-
-    @precondition(lambda self: self.fitting(self.can_stop))
-    @rule(which=WHICH, force=st.booleans())
-    def stop(self, which: int, force: bool) -> None:
-        self._stop(pick(self.fitting(self.can_stop), which), force=force)
 
     def _stop(self, task: WarmupTask, *, force: bool) -> None:
         legal = self.can_stop(task)

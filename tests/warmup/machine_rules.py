@@ -118,15 +118,15 @@ class WarmupMachine(People):
             assert spec.in_doubt == self.ledger.in_doubt(spec.lease.run_id, spec.cursor)
 
     @precondition(held)
-    @rule(which=WHICH, steps=st.integers(1, 3), course=st.sampled_from(COURSES))
-    def go_on(self, which: int, steps: int, course: Course) -> None:
-        """Have a begun step act, with what may come of it; or walk on."""
+    @rule(which=WHICH, steps=st.integers(1, 3), courses=st.lists(st.sampled_from(COURSES), max_size=3))
+    def go_on(self, which: int, steps: int, courses: list[Course]) -> None:
+        """Have the step act that has begun, with what may come of it; then walk on, and so again."""
         worker, turn = pick(self.held(), which)
-        if turn.begun:
-            worker.act(turn, course)
-            return
         assert store.set_plan_length(turn.lease, len(turn.plan)) == self.seen.is_current(turn.lease)
-        worker.walk(turn, steps)
+        for course in courses:
+            if turn.begun:
+                worker.act(turn, course)
+            worker.walk(turn, steps)
 
     @precondition(between_steps)
     @rule(which=WHICH, outcome=st.sampled_from(sorted(OUTCOMES)))
@@ -187,7 +187,7 @@ class WarmupMachine(People):
         self._bury(self.workers.index(worker))
         if noticed:
             self.clock.advance(settings.WARMUP_LEASE_SECONDS)
-            services.reconcile()
+            self._reconcile()
 
     def _bury(self, number: int) -> None:
         worker = self.workers[number]
@@ -220,12 +220,13 @@ class WarmupMachine(People):
         assert call() == refused
         assert everything() == before, "a stale lease changed something"
 
-    @rule(seconds=SECONDS)
-    def time_passes(self, seconds: float) -> None:
+    @rule(seconds=SECONDS, reconciles=st.booleans())
+    def time_passes(self, seconds: float, reconciles: bool) -> None:
         self.clock.advance(seconds)
+        if reconciles:
+            self._reconcile()
 
-    @rule()
-    def reconcile(self) -> None:
+    def _reconcile(self) -> None:
         done = services.reconcile()
         rows = self.read()
         lost = [run for run in self.seen.runs.values() if self._is_lost(run)]
@@ -297,7 +298,8 @@ class WarmupMachine(People):
             self._bury(number)
         for _ in range(20):
             self.clock.advance(settings.WARMUP_LEASE_SECONDS + 1)
-            services.reconcile()
+            self.seen = self.read()
+            self._reconcile()
             while self.world.woken:
                 task_id, _ = self.world.woken.pop()
                 for _ in self.workers[0].serve(task_id):

@@ -173,14 +173,14 @@ class Worker:
     def walk(self, turn: Turn, steps: int) -> None:
         """Go on by up to so many steps; stops where a `once` step is about to act, and at the end."""
         for _ in range(steps):
-            if turn.begun or turn.index >= len(turn.plan) or not self.may_act(turn):
+            if turn.begun or turn.index >= len(turn.plan):
+                return
+            if turn not in self.turns or not self.may_act(turn):
                 return
             if turn.step.effect == "repeatable":
                 self.report(turn, "DONE")
             else:
                 self._begin(turn, turn.step)
-            if turn not in self.turns:
-                return
 
     def _begin(self, turn: Turn, step: PlanStep) -> None:
         """Settle a doubt about a `once` step, by its probe or by parking; then record its intent."""
@@ -205,7 +205,7 @@ class Worker:
 
     def act(self, turn: Turn, course: Course) -> None:
         """Let a begun step act, or nearly, and what comes of it."""
-        if not self.may_act(turn):
+        if turn not in self.turns or not self.may_act(turn):
             return
         if course == "paused" and not turn.step.dwell_seconds:
             course = "done"  # only dwelling is cut short

@@ -126,6 +126,15 @@ async def test_run_resumed_behind_its_last_step_completes_without_opening_the_re
     assert ("goto", SITE.url("/away")) not in bench.tools.journal
 
 
+@in_virtual_time
+async def test_run_from_its_first_step_has_no_page_to_go_back_to() -> None:
+    bench = Bench()
+
+    await bench.run(SCROLL, cursor=0, resume_url=SITE.url("/away"))
+
+    assert bench.called("goto") == [("goto", FEED)]
+
+
 @pytest.mark.parametrize("url", ["", "about:blank", "chrome-error://chromewebdata/"])
 @in_virtual_time
 async def test_run_resumed_without_a_page_to_go_back_to_stays_where_it_is(url: str) -> None:
@@ -364,6 +373,16 @@ async def test_run_that_the_site_asks_to_wait_waits_that_long() -> None:
     outcome = await bench.run(OPEN_AWAY)
 
     assert (outcome.status, outcome.retry_after_seconds) == ("PENDING", 77)
+
+
+@pytest.mark.parametrize("screen", [CHALLENGE, FORM], ids=["challenge", "form"])
+@in_virtual_time
+async def test_run_that_the_site_asks_to_wait_waits_whatever_the_page_shows(screen: Screen) -> None:
+    bench = Bench(screens(away=replace(screen, status=429)))
+
+    outcome = await bench.run(OPEN_AWAY)
+
+    assert (outcome.status, outcome.retry_after_seconds) == ("PENDING", 30)
 
 
 @in_virtual_time
@@ -728,6 +747,23 @@ async def test_once_step_whose_lease_grew_old_over_the_intent_does_not_act() -> 
     with pytest.raises(LeaseLost):
         await bench.run(LIKE)
     assert bench.called("click", "report") == []
+
+
+@in_virtual_time
+async def test_once_step_whose_intent_is_recorded_acts_though_a_pause_came_meanwhile() -> None:
+    bench = Bench()
+
+    def answer(step: PlanStep) -> IntentAnswer:
+        bench.signals.pause.set()
+        return "go"
+
+    bench.tools.answer = answer
+
+    outcome = await bench.run(LIKE, SCROLL)
+
+    # Otherwise the step would be in doubt, and its account parked.
+    assert outcome.status == "PENDING"
+    assert bench.called("click", "report") == [("click", ".like", 0), ("report", 0, "DONE")]
 
 
 @in_virtual_time
