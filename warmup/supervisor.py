@@ -54,8 +54,10 @@ class Watch:
         if (quiet is None or quiet > QUIET_SECONDS) and now - self.sent_at > QUIET_SECONDS:
             queue.send_beat()
             self.sent_at = now
-        if (quiet is not None and quiet < STUCK_SECONDS) or not self.stuck_jobs():
+        if not self.stuck_jobs():
             self.moving_at = now
+        elif quiet is not None:
+            self.moving_at = max(self.moving_at, now - quiet)
         if now - self.moving_at <= STUCK_SECONDS:
             return True
         log.critical("queue_stuck", cluster=self.cluster, seconds=round(now - self.moving_at))

@@ -140,7 +140,7 @@ def chaos_system(
     # A short path: Chromium keeps sockets in it.
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("COV_CORE")},
+        **{name: value for name, value in os.environ.items() if not name.startswith("COV")},
         "DJANGO_SETTINGS_MODULE": "settings.local",
         "WARMUP_DATA_DIR": str(data or directory / "data"),
         "WARMUP_ALLOW_ROOT": "true",

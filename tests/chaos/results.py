@@ -38,32 +38,33 @@ def scenario(name: str, *, database: str = DATABASE) -> Iterator[Scenario]:
     """Runs the body of a test; prints its figures, and appends them to the file `CHAOS_RESULTS`."""
     _say(f"chaos: {name}, {database}, size {SIZE}, CHAOS_SEED={SEED}")
     running = Scenario(name, random.Random(f"{SEED}{name}"))
-    started, failure = time.monotonic(), ""
+    started = time.monotonic()
     try:
         yield running
-    except BaseException as error:
-        failure = str(error).partition("\n-- ")[0][:2000] or type(error).__name__
-        if type(error).__name__ == "Skipped":
-            failure = ""
-            running.figures["skipped"] = str(error)
+    except Exception as error:
+        _keep(running, database, started, str(error).partition("\n-- ")[0][:2000] or type(error).__name__)
         raise
-    finally:
-        line = {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "scenario": name,
-            "database": database,
-            "size": SIZE,
-            "seed": SEED,
-            "seconds": round(time.monotonic() - started),
-            "passed": not failure,
-            "failure": failure,
-            "counts": running.counts,
-            "figures": running.figures,
-        }
-        _say(f"chaos: {json.dumps(line)}")
-        if path := os.environ.get("CHAOS_RESULTS"):
-            with Path(path).open("a") as file:
-                file.write(json.dumps(line) + "\n")
+    # Neither a skipped scenario nor one that a person ended has a result.
+    _keep(running, database, started, "")
+
+
+def _keep(running: Scenario, database: str, started: float, failure: str) -> None:
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "scenario": running.name,
+        "database": database,
+        "size": SIZE,
+        "seed": SEED,
+        "seconds": round(time.monotonic() - started),
+        "passed": not failure,
+        "failure": failure,
+        "counts": running.counts,
+        "figures": running.figures,
+    }
+    _say(f"chaos: {json.dumps(line)}")
+    if path := os.environ.get("CHAOS_RESULTS"):
+        with Path(path).open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,7 @@ HEALED_SECONDS = 120
 
 @pytest.mark.skipif(SIZE == "small", reason="waits for a minute and a half, and longer: CHAOS_N=full")
 def test_deadlocked_queue_is_noticed_and_healed() -> None:
-    times, accounts = pick(1, 10), 4
+    times, accounts = pick(1, 5), 4
     with (
         scenario("idle-worker-kills") as running,
         chaos_system(DATABASE, accounts=accounts * times, clusters=1) as system,

@@ -18,15 +18,17 @@ from tests.chaos.supervisor import Unit
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(TIME_LIMIT)]
 
 ATTEMPTS = {"WARMUP_MAX_ATTEMPTS": "100"}
+PARTS = ("main", "sentinel", "pusher", "monitor")
 EXIT_SECONDS = 45
 SURVIVAL_SECONDS = 5
 
 
-@pytest.mark.parametrize("whom", ["main", "group"])
-def test_restart_by_sigterm_drains_and_loses_nothing(whom: str) -> None:
+# In the small size one system serves several of them in turn.
+@pytest.mark.parametrize("whom", pick([("main", "group")], [("main",), ("group",)]), ids="-".join)
+def test_restart_by_sigterm_drains_and_loses_nothing(whom: tuple[str, ...]) -> None:
     restarts, accounts = pick(2, 50), pick(12, 60)
     with (
-        scenario(f"restarts-{whom}") as running,
+        scenario("-".join(["restarts", *whom])) as running,
         chaos_system(DATABASE, accounts=accounts, clusters=2) as system,
     ):
         begin(system, accounts)
@@ -37,7 +39,7 @@ def test_restart_by_sigterm_drains_and_loses_nothing(whom: str) -> None:
             time.sleep(running.dice.uniform(0, 2))
             members = family(unit.roles()["main"][0])
             started = time.monotonic()
-            if whom == "main":
+            if whom[number % len(whom)] == "main":
                 send(members[0], signal.SIGTERM)
             else:
                 send_group(members[0].pid, signal.SIGTERM)
@@ -58,16 +60,17 @@ def test_restart_by_sigterm_drains_and_loses_nothing(whom: str) -> None:
         )
 
 
-@pytest.mark.parametrize("role", ["main", "sentinel", "pusher", "monitor"])
-def test_killed_part_leaves_no_survivor_and_is_replaced(role: str) -> None:
-    kills, accounts = pick(1, 20), pick(8, 60)
+@pytest.mark.parametrize("parts", pick([PARTS], [(part,) for part in PARTS]), ids="-".join)
+def test_killed_part_leaves_no_survivor_and_is_replaced(parts: tuple[str, ...]) -> None:
+    kills, accounts = pick(len(PARTS), 20), pick(8, 60)
     with (
-        scenario(f"kills-of-{role}") as running,
+        scenario("-".join(["kills-of", *parts])) as running,
         chaos_system(DATABASE, accounts=accounts, clusters=1, **ATTEMPTS) as system,
     ):
         begin(system, accounts)
         unit, survivors, back = system.units[0], 0, []
-        for _ in range(kills):
+        for number in range(kills):
+            role = parts[number % len(parts)]
             _until_busy(system, unit)
             time.sleep(running.dice.uniform(0, 2))
             members = family(unit.roles()["main"][0])

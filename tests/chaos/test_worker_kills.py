@@ -32,7 +32,7 @@ def test_workers_killed_at_random_moments_lose_and_repeat_nothing() -> None:
         killed: list[tuple[float, int]] = []
         rounds = 1
         while len(killed) < kills:
-            time.sleep(running.dice.uniform(0.5, pick(3.0, 5.0)))
+            time.sleep(running.dice.uniform(0.5, pick(3.0, 9.0)))
             rounds += system.keep_busy()
             victim = _busy_worker(system, running.dice.random())
             if victim is not None and send(victim, signal.SIGKILL):

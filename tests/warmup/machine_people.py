@@ -148,8 +148,10 @@ class People(RuleBasedStateMachine):
     def ask_for(self, verb: str, which: int, anyhow: bool, flag: bool) -> None:
         """A verb for a task that it applies to, if there is one; or, `anyhow`, for any task or run."""
         if verb in {"unpark", "settle"}:
-            if self.seen.runs:
-                pk = pick(list(self.seen.runs), which)
+            parked = [] if anyhow else self.parked(in_doubt=verb == "settle")
+            runs = parked or list(self.seen.runs)
+            if runs:
+                pk = pick(runs, which)
                 self._unpark(pk) if verb == "unpark" else self._settle(pk, happened=flag)
             return
         applies = getattr(self, f"can_{verb}")

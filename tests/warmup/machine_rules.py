@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from tests.warmup.machine_people import DEFINITION, SITE, WHICH, People, pick
-from tests.warmup.machine_rows import Rows, check, check_passage, everything
+from tests.warmup.machine_rows import check, check_passage, everything
 from tests.warmup.machine_workers import COURSES, GIVEN_BACK, Course, Turn, Worker
 from warmup import services, store
 from warmup.models import Artifact, DailyCount, Playbook, StepRecord, WarmupTask
@@ -33,6 +33,7 @@ OUTCOMES = {
     "to be tried again": Outcome("PENDING", reason="the browser died"),
     "given back": GIVEN_BACK,
 }
+SOME_COURSES = st.lists(st.sampled_from(COURSES), max_size=3)
 WORKER = st.integers(0, 2)
 # From a moment to what outlasts a lease, a wake-up, a back-off, a day.
 SECONDS = st.sampled_from([0.5, 5, 21, 46, 61, 301, 86_400])
@@ -68,14 +69,16 @@ class WarmupMachine(People):
     def busy(self) -> list[Worker]:
         return [worker for worker in self.workers if worker.turns]
 
-    @initialize(definition=DEFINITION, site=SITE, limit=st.integers(0, 2), steps=st.integers(0, 3))
-    def first_task(self, definition: int, site: int, limit: int, steps: int) -> None:
+    @initialize(definition=DEFINITION, site=SITE, limit=st.integers(0, 2), courses=SOME_COURSES)
+    def first_task(self, definition: int, site: int, limit: int, courses: list[Course]) -> None:
         task = self.create(definition, site, set(), 2)
         services.start(task, by=None)
         worker = self.workers[0]
         worker.claim(task.pk, limit)
         for turn in list(worker.turns):
-            worker.walk(turn, steps)
+            worker.walk(turn, 2)
+        for course in courses[: len(worker.turns)]:
+            self._go_on(worker, worker.turns[0], 1, [course])
 
     def with_work(self) -> list[WarmupTask]:
         return self.fitting(lambda task: bool(self.seen.claimable(task.pk)))
@@ -118,11 +121,14 @@ class WarmupMachine(People):
             assert spec.in_doubt == self.ledger.in_doubt(spec.lease.run_id, spec.cursor)
 
     @precondition(held)
-    @rule(which=WHICH, steps=st.integers(1, 3), courses=st.lists(st.sampled_from(COURSES), max_size=3))
+    @rule(which=WHICH, steps=st.integers(1, 3), courses=SOME_COURSES)
     def go_on(self, which: int, steps: int, courses: list[Course]) -> None:
         """Have the step act that has begun, with what may come of it; then walk on, and so again."""
         worker, turn = pick(self.held(), which)
         assert store.set_plan_length(turn.lease, len(turn.plan)) == self.seen.is_current(turn.lease)
+        self._go_on(worker, turn, steps, courses)
+
+    def _go_on(self, worker: Worker, turn: Turn, steps: int, courses: list[Course]) -> None:
         for course in courses:
             if turn.begun:
                 worker.act(turn, course)
@@ -136,7 +142,7 @@ class WarmupMachine(People):
         assert ended is None or ended == self.seen.is_current(turn.lease)
 
     @precondition(held)
-    @rule(which=WHICH, what=st.sampled_from(["flush", "heartbeat", "evidence"]))
+    @rule(which=WHICH, what=st.sampled_from(["progress", "heartbeat", "evidence"]))
     def save(self, which: int, what: str) -> None:
         worker, turn = pick(self.held(), which)
         if what == "evidence":
@@ -145,7 +151,7 @@ class WarmupMachine(People):
             assert set(Artifact.objects.values_list("pk", flat=True)) <= self.world.files
             return
         leases = [turn.lease for turn in worker.turns]
-        lost = worker.heartbeat() if what == "heartbeat" else worker.flush()
+        lost = worker.heartbeat() if what == "heartbeat" else worker.log()
         assert lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
 
     @precondition(held)
@@ -293,9 +299,22 @@ class WarmupMachine(People):
             self.example.__exit__(None, None, None)
 
     def _all_comes_to_an_end(self) -> None:
-        """With every worker dead, the reconciler and one honest worker bring all to its end."""
+        """With every worker dead, the reconciler and one honest worker bring all to its end; so they do
+        when a person has then seen to what is parked or paused."""
         for number in range(3):
             self._bury(number)
+        self._come_to_rest()
+        for pk in self.parked(in_doubt=True):
+            run = self.seen.runs[pk]
+            happened = self.ledger.acts[pk, self.ledger.rounds[pk], run["cursor"]] > 0
+            self._settle(pk, happened=happened)
+        self.seen = self.read()
+        for task in self.fitting(self.can_resume):
+            self._resume(task)
+        self._come_to_rest()
+        assert not self.fitting(self.can_resume), "somebody resumed these, and they do not go on"
+
+    def _come_to_rest(self) -> None:
         for _ in range(20):
             self.clock.advance(settings.WARMUP_LEASE_SECONDS + 1)
             self.seen = self.read()
@@ -305,16 +324,17 @@ class WarmupMachine(People):
                 for _ in self.workers[0].serve(task_id):
                     self.ledger.check()
                 services.after_slice(task_id)
-            rows = self.read()
-            check(rows)
-            if all(self._is_at_rest(rows, task_id) for task_id in rows.tasks):
+            self.seen = self.read()
+            check(self.seen)
+            if all(self._is_at_rest(task_id) for task_id in self.seen.tasks):
                 return
-        raise AssertionError(f"these never end: {[dict(task) for task in rows.tasks.values()]}")
+        raise AssertionError(f"these never end: {[dict(task) for task in self.seen.tasks.values()]}")
 
-    def _is_at_rest(self, rows: Rows, task_id: int) -> bool:
+    def _is_at_rest(self, task_id: int) -> bool:
         """Ended, never started, or paused by a person with nothing running."""
-        resting = rows.tasks[task_id]["status"] in {TaskStatus.PENDING, TaskStatus.PAUSED, *TASK_FINAL}
-        return resting and not rows.of(task_id, *RUN_ACTIVE) and not rows.is_stopping(task_id)
+        status = self.seen.tasks[task_id]["status"]
+        resting = status in {TaskStatus.PENDING, TaskStatus.PAUSED, *TASK_FINAL}
+        return resting and not self.seen.of(task_id, *RUN_ACTIVE) and not self.seen.is_stopping(task_id)
 
     def _limits_and_versions_held(self) -> None:
         limit = self.world.sites[1].daily_limits["like"]

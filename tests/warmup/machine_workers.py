@@ -159,10 +159,17 @@ class Worker:
         turn.begun = False
         turn.index += result != "FAILED"
 
-    def flush(self) -> frozenset[int]:
-        """Save what was reported, with a line of log for each run in hand."""
+    def flush(self) -> None:
+        """Save what was reported, if anything was."""
+        if self.steps:
+            self.write([])
+
+    def log(self) -> frozenset[int]:
+        """Save what was reported, and a line for each run in hand."""
+        return self.write([LogEntry(turn.lease, self.wall_clock(), "INFO", "note") for turn in self.turns])
+
+    def write(self, lines: list[LogEntry]) -> frozenset[int]:
         steps, self.steps = self.steps, []
-        lines = [LogEntry(turn.lease, self.wall_clock(), "INFO", "step_done") for turn in self.turns]
         lost = store.write_progress([step for _, step in steps], lines)
         for turn, step in steps:
             if turn.lease.run_id not in lost:

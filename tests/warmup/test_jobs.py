@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.db import connections
@@ -184,6 +185,25 @@ def test_run_slice_uses_the_settings(chromium: FakeBrowser, settings: Any) -> No
     (options,) = chromium.launched
     assert (options.executable, options.endpoint) == ("/opt/chromium", "ws://grid.test/")
     assert chromium.most_open == 2
+
+
+def test_run_slice_sends_its_pages_through_the_guard_on_this_machine(chromium: FakeBrowser) -> None:
+    task = factories.started_task(2)
+
+    jobs.run_slice(task.pk)
+
+    ways_out = [page.account.proxy for page in chromium.opener.pages if page.account and page.account.proxy]
+    assert [urlsplit(way.server).hostname for way in ways_out] == ["127.0.0.1"] * 2
+    assert len({way.password for way in ways_out}) == 2  # each account has a grant of its own
+
+
+def test_run_slice_leaves_the_guard_to_a_browser_elsewhere(chromium: FakeBrowser, settings: Any) -> None:
+    settings.WARMUP_BROWSER_ENDPOINT = "ws://grid.test/"
+    task = factories.started_task(1)
+
+    jobs.run_slice(task.pk)
+
+    assert [page.account.proxy for page in chromium.opener.pages if page.account] == [None]
 
 
 def test_run_slice_whose_time_is_up_wakes_a_successor(chromium: FakeBrowser, settings: Any) -> None:

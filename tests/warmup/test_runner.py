@@ -955,13 +955,20 @@ async def test_challenge_when_the_run_is_given_back_only_leaves_the_state_unsave
     assert bench.tools.kept == []
 
 
+ASKED = pytest.mark.parametrize(
+    ("signal", "status", "seconds"), [("pause", "PENDING", 5), ("stop", "STOPPED", 1.5)]
+)
+
+
+@ASKED
 @in_virtual_time
-async def test_run_that_is_given_back_asks_a_page_that_hangs_for_a_short_time_only() -> None:
+async def test_run_that_is_asked_to_end_waits_for_a_page_that_hangs_for_a_short_time_only(
+    signal: str, status: str, seconds: float
+) -> None:
     bench = Bench()
-    bench.tools.step_timeout_seconds = 100
 
     def ask(step: StepReport) -> None:
-        bench.signals.pause.set()
+        getattr(bench.signals, signal).set()
         bench.page.hanging = True
 
     bench.tools.on_report = ask
@@ -969,8 +976,32 @@ async def test_run_that_is_given_back_asks_a_page_that_hangs_for_a_short_time_on
 
     outcome = await bench.run(OPEN_AWAY, SCROLL)
 
-    assert outcome == Outcome("PENDING", counts_as_attempt=False)
-    assert now() - begin < 6
+    assert (outcome.status, outcome.storage_state) == (status, None)
+    assert now() - begin == seconds
+
+
+@ASKED
+@in_virtual_time
+async def test_run_that_is_asked_to_end_waits_for_a_state_that_does_not_come_for_a_short_time_only(
+    signal: str, status: str, seconds: float
+) -> None:
+    bench = Bench()
+    bench.tools.on_report = lambda step: getattr(bench.signals, signal).set()
+
+    def slow(page: FakePage) -> None:
+        async def storage_state(*, timeout: float) -> dict[str, Any]:
+            await asyncio.sleep(timeout)
+            raise PageTimeout("no answer")
+
+        page.storage_state = storage_state  # type: ignore[method-assign]
+
+    bench.prepare = slow
+    begin = now()
+
+    outcome = await bench.run(SCROLL, SCROLL)
+
+    assert (outcome.status, outcome.storage_state) == (status, None)
+    assert now() - begin == seconds
 
 
 # ---- what the page does by itself -------------------------------------------------------------------

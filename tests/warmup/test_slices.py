@@ -147,14 +147,17 @@ async def test_slice_without_any_work_ends_at_once() -> None:
     assert bench.opener.pages == []
 
 
+@pytest.mark.parametrize("seconds", [0.3, 7, 8, 14.5])
 @in_virtual_time
-async def test_slice_waits_for_a_back_off_that_ends_soon() -> None:
+async def test_slice_waits_for_a_back_off_that_ends_soon(seconds: float) -> None:
     bench = SliceBench()
-    bench.store.later.append((now() + 8, run_spec(SCROLL)))
+    ends = now() + seconds
+    bench.store.later.append((ends, run_spec(SCROLL)))
 
     await bench.run()
 
     assert bench.store.statuses() == {1: "COMPLETED"}
+    assert ends <= bench.store.claimed[0][1] < ends + 0.1
 
 
 @in_virtual_time
