@@ -119,7 +119,8 @@ async def test_an_alert_loop_ends_by_the_deadline_and_holds_up_nobody(
         with pytest.raises(PageTimeout):
             await page.goto(spec.url("/alerts"), timeout=1.5)
 
-        assert len(page.events) == DIALOGS_ANSWERED
+        # How many fit into the time depends on the machine; that there are no more does not.
+        assert 1 <= len(page.events) <= DIALOGS_ANSWERED
         await other.goto(spec.url("/"), timeout=PATIENT)
     assert browser.alive
 

@@ -24,15 +24,15 @@ def test_workers_killed_at_random_moments_lose_and_repeat_nothing() -> None:
     kills, accounts = pick(5, 200), pick(16, 500)
     with (
         scenario("worker-kills") as running,
-        chaos_system(DATABASE, accounts=accounts, clusters=2, **ATTEMPTS) as system,
+        chaos_system(DATABASE, accounts=accounts, clusters=pick(2, 3), **ATTEMPTS) as system,
     ):
-        system.load(names(accounts), concurrency=16, pace=BUSY)
+        system.load(names(accounts), concurrency=pick(16, 24), pace=BUSY)
         system.start_clusters()
         system.verbs("start", task="morning")
         killed: list[tuple[float, int]] = []
         rounds = 1
         while len(killed) < kills:
-            time.sleep(running.dice.uniform(0.5, pick(3.0, 9.0)))
+            time.sleep(running.dice.uniform(0.5, pick(3.0, 5.0)))
             rounds += system.keep_busy()
             victim = _busy_worker(system, running.dice.random())
             if victim is not None and send(victim, signal.SIGKILL):

@@ -196,6 +196,21 @@ async def test_each_request_of_a_connection_is_checked(grant: Grant, origin: Ori
     assert origin.paths == ["/site.test", "/SITE.test.", "/0x7f.1"]
 
 
+async def test_one_connection_never_mixes_up_its_servers(grant: Grant, origin: Origin) -> None:
+    async with Origin().running() as other, dial(grant) as client:
+        assert isinstance(other, Origin)
+        for number, port in enumerate((origin.port, other.port, other.port, origin.port)):
+            client.get(f"http://site.test:{port}/{number}")
+            assert await client.status() == 200
+        client.get(f"http://127.0.0.1:{origin.port}/4")
+        assert await client.status() == 200
+
+    assert origin.paths == ["/0", "/3", "/4"]
+    assert other.paths == ["/1", "/2"]
+    # The same server by another name is another one.
+    assert (origin.connections, other.connections) == (3, 1)
+
+
 async def test_port_is_limited_where_only_public_addresses_are(proxy: EgressProxy) -> None:
     grant = proxy.admit(site("site.test", private=False, base_url="https://site.test:8443/app"))
     async with dial(grant) as client:

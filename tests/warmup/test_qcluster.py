@@ -191,6 +191,7 @@ def quiet_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "reconcile", dict)
     monkeypatch.setattr(supervisor, "reap_orphans", lambda: 0)
     monkeypatch.setattr(store, "seconds_since_beat", lambda cluster: 1.0)
+    monkeypatch.setattr(queue, "stuck_jobs", lambda cluster_id: 0)
 
 
 @pytest.mark.usefixtures("quiet_watch")
