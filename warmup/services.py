@@ -22,6 +22,7 @@ from warmup.audit import Actor
 from warmup.models import Playbook, StepRecord, WarmupAccount, WarmupTask
 from warmup.playbooks.expand import run_seed
 from warmup.playbooks.targets import target_faults
+from warmup.playbooks.text import UNCLEAN
 from warmup.states import TASK_FINAL, ParkReason, RunStatus, TaskStatus
 from warmup.store.ending import FREE
 from warmup.store.leases import lock_task
@@ -44,7 +45,8 @@ AFRESH: dict[str, Any] = {
 
 def find_run(task: WarmupTask, username: str) -> WarmupAccount:
     """The run of an account in a task; raises `NotFound`."""
-    run = task.runs.select_related("account", "task").filter(account__username=username).first()
+    runs = task.runs.select_related("account", "task")
+    run = None if UNCLEAN.search(username) else runs.filter(account__username=username).first()
     if run is None:
         raise NotFound(f"task '{task}' has no run of account '{username}'")
     return run
@@ -53,7 +55,8 @@ def find_run(task: WarmupTask, username: str) -> WarmupAccount:
 def find_task(name_or_id: str) -> WarmupTask:
     """The task of that name, or else of that id; raises `NotFound`."""
     tasks = WarmupTask.objects.select_related("playbook", "site")
-    task = tasks.filter(name=name_or_id).first()
+    # A command's argument may hold what no database can even be asked for.
+    task = None if UNCLEAN.search(name_or_id) else tasks.filter(name=name_or_id).first()
     if task is None and name_or_id.isascii() and name_or_id.isdigit():
         task = tasks.filter(pk=int(name_or_id)).first() if len(name_or_id) < 19 else None
     if task is None:
