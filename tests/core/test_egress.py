@@ -92,6 +92,18 @@ async def test_right_name_with_wrong_password_is_refused(grant: Grant, origin: O
     assert origin.connections == 0
 
 
+async def test_bytes_behind_a_challenged_tunnel_are_no_request(grant: Grant, origin: Origin) -> None:
+    async with dial(grant) as client:
+        hidden = f"GET http://site.test:{origin.port}/hidden HTTP/1.1\r\n".encode() + client.proof + b"\r\n"
+        client.proof = b""
+        client.connect("site.test:443", early=hidden)
+
+        assert await client.status() == 407
+        assert await client.hung_up()
+
+    assert origin.connections == 0
+
+
 async def test_each_grant_reaches_its_own_site_only(proxy: EgressProxy, grant: Grant, origin: Origin) -> None:
     other = proxy.admit(site("evil.test"))
     async with dial(grant) as first, dial(other) as second:
