@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command 
 PY := .venv/bin/python
 N ?= small
 
-.PHONY: setup demo test check format states schemas lock bench chaos clean
+.PHONY: setup demo test check format generated lock bench chaos clean
 
 setup: .venv/installed
 	@$(PY) -m core.browser_finder --install
@@ -43,6 +43,10 @@ generated: .venv/installed
 lock: .venv/installed
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements.in -o requirements.txt
 	.venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' requirements-dev.in -o requirements-dev.txt
+
+# What the egress guard costs, measured; the other comparisons are still to come.
+bench: setup
+	@$(PY) -m bench.egress_tax
 
 chaos: setup
 	@$(PY) -m tools.chaos --size $(N) $(if $(DATABASE),--database $(DATABASE)) $(if $(SCENARIO),--scenario '$(SCENARIO)')

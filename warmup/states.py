@@ -121,7 +121,7 @@ def diagram() -> str:
 def document() -> str:
     """The whole text of `docs/states.md`."""
     return (
-        "# States\n\nGenerated from the tables in `warmup/states.py` by `make states`; do not edit.\n\n"
+        "# States\n\nGenerated from the tables in `warmup/states.py` by `make generated`; do not edit.\n\n"
         + diagram()
         + "\nA final status has `completed_at`, the others have none; the database enforces it.\n"
         "A PARKED run waits for a person: its task may end meanwhile, and goes on when the person has"
