@@ -115,6 +115,17 @@ async def test_slice_claims_again_as_soon_as_a_slot_is_free() -> None:
 
 
 @in_virtual_time
+async def test_slice_of_short_runs_does_not_pause_between_them() -> None:
+    bench = SliceBench(*specs(10, watch(0.5)), limits=replace(LIMITS, contexts=1))
+    begin = now()
+
+    await bench.run()
+
+    assert len(bench.store.ended) == 10
+    assert now() - begin < 6
+
+
+@in_virtual_time
 async def test_slice_with_a_free_slot_asks_for_work_every_few_seconds_only() -> None:
     bench = SliceBench(run_spec(watch(20)))
 
