@@ -376,3 +376,30 @@ def test_after_slice_without_work_wakes_nobody(woken: Any) -> None:
     services.after_slice(task.pk)
 
     assert woken == []
+
+
+@pytest.mark.parametrize("reason", ["challenge", "in_doubt"])
+def test_parked_account_of_a_paused_task_waits_for_the_resume(reason: str, woken: Any) -> None:
+    task = factories.started_task(2)
+    factories.end(task, Outcome("PARKED", reason=reason))
+    services.pause(task, by=None)
+    run = task.runs.get(status=RunStatus.PARKED)
+
+    if reason == "in_doubt":
+        services.settle(run, happened=True, by=None)
+    else:
+        services.unpark(run, by=None)
+
+    task.refresh_from_db()
+    assert (task.status, task.runs.get(pk=run.pk).status) == (TaskStatus.PAUSED, RunStatus.PENDING)
+
+
+def test_run_given_back_to_a_task_being_stopped_is_stopped() -> None:
+    task = factories.started_task(1)
+    (spec,) = factories.claim(task)
+    services.stop(task, by=None)
+
+    assert store.finish(spec.lease, Outcome("PENDING", reason="the browser died"))
+
+    task.refresh_from_db()
+    assert (task.runs.get().status, task.status) == (RunStatus.STOPPED, TaskStatus.STOPPED)
