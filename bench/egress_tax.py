@@ -28,6 +28,8 @@ from demo_site.behaviours import password_for
 SCROLLS = 5
 AT_ONCE = 2
 SETTLE_SECONDS = 0.3
+# CPU seconds of python, node and chromium.
+Costs = dict[str, float]
 WAYS = ("none", "proxy", "proxy, credentials by Playwright")
 
 
@@ -44,16 +46,19 @@ async def demo_site() -> AsyncIterator[tuple[str, int]]:
         await process.wait()
 
 
-async def cpu_seconds(without: int) -> float:
-    """CPU seconds of this process and its descendants so far, also of those that have ended."""
+async def cpu_seconds(without: int) -> Costs:
+    """CPU seconds so far of this process, the driver and the browser, also of their ended children."""
     this = psutil.Process()
     while True:
         await asyncio.sleep(SETTLE_SECONDS)
+        costs = {"python": sum(this.cpu_times()[:2]), "node": 0.0, "chromium": 0.0}
         try:
-            times = [child.cpu_times()[:4] for child in this.children(recursive=True) if child.pid != without]
+            for child in this.children(recursive=True):
+                if child.pid != without:
+                    costs["node" if child.name() == "node" else "chromium"] += sum(child.cpu_times()[:4])
         except psutil.NoSuchProcess:
             continue  # a renderer was still ending
-        return sum(this.cpu_times()[:2]) + sum(map(sum, times))
+        return costs
 
 
 def ledger(url: str) -> dict[str, int]:
@@ -111,7 +116,7 @@ async def account(
 
 async def measure(rounds: int, accounts: int) -> None:
     """All rounds of all ways, in turn."""
-    costs: dict[str, list[float]] = {way: [] for way in WAYS}
+    costs: dict[str, list[Costs]] = {way: [] for way in WAYS}
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     async with demo_site() as (url, pid), EgressProxy() as proxy, async_playwright() as playwright:
         spec = SiteSpec("demo", url, ("127.0.0.1",), {}, allow_private_addresses=True)
@@ -123,8 +128,9 @@ async def measure(rounds: int, accounts: int) -> None:
                 before = await cpu_seconds(pid)
                 for _ in range(accounts // AT_ONCE):
                     await asyncio.gather(*(account(browser, way, spec, state, proxy) for _ in range(AT_ONCE)))
+                after = await cpu_seconds(pid)
                 if turn:  # the first one warms up
-                    costs[way].append((await cpu_seconds(pid) - before) / accounts)
+                    costs[way].append({part: (after[part] - before[part]) / accounts for part in after})
         await browser.close()
         done = await asyncio.to_thread(ledger, url)
     visits = (rounds + 1) * len(WAYS) * accounts
@@ -132,13 +138,17 @@ async def measure(rounds: int, accounts: int) -> None:
     report(costs)
 
 
-def report(costs: dict[str, list[float]]) -> None:
-    """Medians, and the median of the ratios within each round."""
-    print("| way | CPU s/account | vs none | n |\n|---|---|---|---|")
+def report(costs: dict[str, list[Costs]]) -> None:
+    """Medians; of the ratios within each round also the quartiles."""
+    print("| way | CPU s/account | python | node | chromium | vs none (quartiles) | n |")
+    print("|---|---|---|---|---|---|---|")
+    totals = {way: [sum(cost.values()) for cost in costs[way]] for way in WAYS}
     for way in WAYS:
-        ratios = [cost / none for cost, none in zip(costs[way], costs["none"], strict=True)]
-        ratio = f"{statistics.median(ratios):.3f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {way} | {statistics.median(costs[way]):.3f} | {ratio} | {len(ratios)} |")
+        ratios = [cost / none for cost, none in zip(totals[way], totals["none"], strict=True)]
+        low, ratio, high = statistics.quantiles(ratios, n=4)
+        parts = [statistics.median(cost[part] for cost in costs[way]) for part in costs[way][0]]
+        shown = " | ".join(f"{value:.3f}" for value in (statistics.median(totals[way]), *parts))
+        print(f"| {way} | {shown} | {ratio:.3f} ({low:.3f} to {high:.3f}) | {len(ratios)} |")
 
 
 def main() -> None:

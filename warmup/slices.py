@@ -59,9 +59,9 @@ class Store:
     claim: Callable[[int, int, str], Awaitable[list[RunSpec]]]
     seconds_until_work: Callable[[int], Awaitable[float | None]]
     poll: Callable[[int, Sequence[Lease]], Awaitable[Control]]
-    heartbeat: Callable[[Sequence[Lease]], Awaitable[frozenset[int]]]
+    heartbeat: Callable[[Sequence[Lease]], Awaitable[frozenset[Lease]]]
     beat: Callable[[], Awaitable[None]]
-    write_progress: Callable[[Sequence[StepReport], Sequence[LogEntry]], Awaitable[frozenset[int]]]
+    write_progress: Callable[[Sequence[StepReport], Sequence[LogEntry]], Awaitable[frozenset[Lease]]]
     set_plan_length: Callable[[Lease, int], Awaitable[bool]]
     record_intent: Callable[[Lease, int, PlanStep], Awaitable[IntentAnswer | None]]
     save_evidence: Callable[[Evidence], Awaitable[bool]]
@@ -97,7 +97,8 @@ class Slice:
         self.signals = Signals()
         # Whatever raises in it ends the slice; nothing of it outlives `run`.
         self.group = asyncio.TaskGroup()
-        self.held: dict[int, _Held] = {}
+        # By lease, and not by run: a run that was lost may be claimed again while it still closes.
+        self.held: dict[Lease, _Held] = {}
         self.steps: list[StepReport] = []
         self.lines: list[LogEntry] = []
         self.writing = asyncio.Lock()
@@ -155,7 +156,7 @@ class Slice:
 
     def _start(self, spec: RunSpec) -> None:
         task = self.group.create_task(self._drive(spec), name=f"run-{spec.lease.run_id}")
-        self.held[spec.lease.run_id] = _Held(spec, task)
+        self.held[spec.lease] = _Held(spec, task)
 
     async def _wait(self, seconds: float) -> bool:
         """Wait for any run to end, at most `seconds`; whether one did."""
@@ -194,11 +195,11 @@ class Slice:
         except LeaseLost as error:
             log.warning("lease_lost", run=run_id, error=str(error))
         except asyncio.CancelledError:
-            if not self.held[run_id].lost:
+            if not self.held[spec.lease].lost:
                 raise
             log.warning("lease_lost", run=run_id, error="cancelled")
         finally:
-            del self.held[run_id]
+            del self.held[spec.lease]
 
     async def _outcome(self, spec: RunSpec) -> Outcome:
         """The run's outcome. A fault of ours fails this run, with its name, and no other."""
@@ -210,9 +211,9 @@ class Slice:
             log.exception("run_broke", run=spec.lease.run_id)
             return Outcome("FAILED", reason=f"internal error: {type(error).__name__}: {error}")
 
-    def _lose(self, run_ids: frozenset[int]) -> None:
-        for run_id in run_ids:
-            held = self.held.get(run_id)
+    def _lose(self, leases: frozenset[Lease]) -> None:
+        for lease in leases:
+            held = self.held.get(lease)
             if held and not held.lost:
                 held.lost = True
                 held.task.cancel()
@@ -228,7 +229,8 @@ class Slice:
         beat = time.monotonic()
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            leases = [held.spec.lease for held in self.held.values()]
+            # One that was given up is left to end: nobody may have it while it is renewed.
+            leases = [lease for lease, held in self.held.items() if not held.lost]
             control = await self.store.poll(self.task_id, leases)
             if control.stop:
                 self.signals.stop.set()
@@ -260,7 +262,7 @@ class Slice:
 
     def check_lease(self, spec: RunSpec) -> None:
         """Raises `LeaseLost`: by what the database said, or because the lease is too old to act on."""
-        held = self.held.get(spec.lease.run_id)
+        held = self.held.get(spec.lease)
         if held is None or held.lost:
             raise LeaseLost(f"run {spec.lease.run_id} belongs to somebody else")
         # A step may begin only if it can also end within the lease, which this host's clock cannot move.

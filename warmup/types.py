@@ -102,11 +102,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What the database asks of a slice: to pause or stop its task, and which runs it has lost."""
+    """What the database asks of a slice: to pause or stop its task, and which leases it has lost."""
 
     pause: bool = False
     stop: bool = False
-    lost: frozenset[int] = frozenset()
+    lost: frozenset[Lease] = frozenset()
 
 
 # Whether the intent of a `once` step was recorded, or why the step is to be left out.

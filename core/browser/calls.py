@@ -22,7 +22,7 @@ T = TypeVar("T")
 GRACE_SECONDS = 0.5
 # For an element call that timed out: does the page answer anything at all?
 ANSWER_SECONDS = 0.4
-# From a closed connection to the event that says what died.
+# From a closed connection, or a navigation that broke off, to the event that says what died.
 VERDICT_SECONDS = 0.5
 
 
@@ -97,7 +97,7 @@ class Calls:
         refused: type[BrowserError],
         answers: Callable[[], Awaitable[object]] | None,
     ) -> BrowserError:
-        if failure is not None and is_closed(failure):
+        if failure is not None and (is_closed(failure) or _was_aborted(failure)):
             await self._wait_for_the_end()
         if self._end is None and (failure is None or isinstance(failure, playwright.TimeoutError)):
             if self._frozen():
@@ -156,6 +156,11 @@ def reason_of(failure: playwright.Error) -> str:
 def is_closed(failure: playwright.Error) -> bool:
     # By class, which Playwright does not export: a page can put any text into its own errors.
     return type(failure).__name__ == "TargetClosedError"
+
+
+def _was_aborted(failure: playwright.Error) -> bool:
+    # So ends a navigation whose renderer crashed, a moment before the crash itself is told.
+    return "net::ERR_ABORTED" in reason_of(failure)
 
 
 async def unhurried(work: Coroutine[Any, Any, T]) -> T:

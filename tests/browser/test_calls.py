@@ -129,10 +129,14 @@ async def test_run_late_means_what_it_should_if_the_page_answers(
     assert type(caught.value) is kind
 
 
-async def test_run_a_closed_connection_waits_for_what_died(behind: Behind) -> None:
+ABORTED = playwright.Error("Page.goto: net::ERR_ABORTED; maybe frame was detached?")
+
+
+@pytest.mark.parametrize("error", [TargetClosedError(), ABORTED])
+async def test_run_a_closed_connection_waits_for_what_died(behind: Behind, error: playwright.Error) -> None:
     async def call() -> None:
         asyncio.get_running_loop().call_soon(behind.calls.end, PageCrashed, "the page closed itself")
-        raise TargetClosedError
+        raise error
 
     with pytest.raises(PageCrashed, match="closed itself"):
         await behind.calls.run(call, timeout=1, doing="doing")

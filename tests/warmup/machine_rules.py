@@ -152,7 +152,7 @@ class WarmupMachine(People):
             return
         leases = [turn.lease for turn in worker.turns]
         lost = worker.heartbeat() if what == "heartbeat" else worker.log()
-        assert lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
+        assert lost == {lease for lease in leases if not self.seen.is_current(lease)}
 
     @precondition(held)
     @rule(which=WHICH, obeys=st.booleans())
@@ -163,7 +163,7 @@ class WarmupMachine(People):
         row = self.seen.tasks.get(task_id)
         assert control.stop == (row is None or row["stop_requested_at"] is not None)
         assert control.pause == (row is not None and row["status"] == TaskStatus.PAUSED)
-        assert control.lost == {lease.run_id for lease in leases if not self.seen.is_current(lease)}
+        assert control.lost == {lease for lease in leases if not self.seen.is_current(lease)}
         worker.lose(control.lost)
         if not obeys or not (control.stop or control.pause):
             return
@@ -207,7 +207,7 @@ class WarmupMachine(People):
     def write_with_a_stale_lease(self, which: int, write: int, outcome: str) -> None:
         turn = pick(self.stale(), which)
         lease, step = turn.lease, turn.plan[0]
-        mine = frozenset({lease.run_id})
+        mine = frozenset({lease})
         ghost = Worker("ghost", timedelta(), self.clock, self.ledger)
         ghost.turns, turn.index = [turn], 0
         ghost.report(turn, "DONE")

@@ -114,14 +114,14 @@ class Worker:
             self.turns.append(Turn(spec, plan, self.ledger.rounds[spec.lease.run_id], spec.cursor))
         return specs
 
-    def heartbeat(self) -> frozenset[int]:
+    def heartbeat(self) -> frozenset[Lease]:
         lost = store.heartbeat([turn.lease for turn in self.turns])
         self.renewed = self.clock.now
         self.lose(lost)
         return lost
 
-    def lose(self, run_ids: frozenset[int]) -> None:
-        for turn in [turn for turn in self.turns if turn.lease.run_id in run_ids]:
+    def lose(self, leases: frozenset[Lease]) -> None:
+        for turn in [turn for turn in self.turns if turn.lease in leases]:
             self.drop(turn)
 
     def drop(self, turn: Turn) -> None:
@@ -164,15 +164,15 @@ class Worker:
         if self.steps:
             self.write([])
 
-    def log(self) -> frozenset[int]:
+    def log(self) -> frozenset[Lease]:
         """Save what was reported, and a line for each run in hand."""
         return self.write([LogEntry(turn.lease, self.wall_clock(), "INFO", "note") for turn in self.turns])
 
-    def write(self, lines: list[LogEntry]) -> frozenset[int]:
+    def write(self, lines: list[LogEntry]) -> frozenset[Lease]:
         steps, self.steps = self.steps, []
         lost = store.write_progress([step for _, step in steps], lines)
         for turn, step in steps:
-            if turn.lease.run_id not in lost:
+            if turn.lease not in lost:
                 self.ledger.doubts.discard((turn.lease.run_id, turn.round, step.index, step.attempt))
         self.lose(lost)
         return lost

@@ -357,8 +357,8 @@ class MemoryStore:
     def _is_lost(self, name: str, lease: Lease) -> bool:
         return lease.run_id in self.lost.get(name, ())
 
-    def _lost_of(self, name: str, leases: Sequence[Lease]) -> frozenset[int]:
-        return frozenset(lease.run_id for lease in leases if self._is_lost(name, lease))
+    def _lost_of(self, name: str, leases: Sequence[Lease]) -> frozenset[Lease]:
+        return frozenset(lease for lease in leases if self._is_lost(name, lease))
 
     async def claim(self, task_id: int, limit: int, worker: str) -> list[RunSpec]:
         await self._cross("claim")
@@ -378,14 +378,16 @@ class MemoryStore:
         await self._cross("poll")
         return Control(self.control.pause, self.control.stop, self._lost_of("poll", leases))
 
-    async def heartbeat(self, leases: Sequence[Lease]) -> frozenset[int]:
+    async def heartbeat(self, leases: Sequence[Lease]) -> frozenset[Lease]:
         await self._cross("heartbeat")
         return self._lost_of("heartbeat", leases)
 
     async def beat(self) -> None:
         await self._cross("beat")
 
-    async def write_progress(self, steps: Sequence[StepReport], lines: Sequence[LogEntry]) -> frozenset[int]:
+    async def write_progress(
+        self, steps: Sequence[StepReport], lines: Sequence[LogEntry]
+    ) -> frozenset[Lease]:
         self.writing += 1
         assert self.writing == 1, "two writers at once"
         try:

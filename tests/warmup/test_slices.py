@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -38,7 +39,7 @@ from tests.warmup.support import (
 )
 from warmup import slices
 from warmup.slices import CLOSE_SECONDS, LINGER_SECONDS, POLL_SECONDS
-from warmup.types import Control, Outcome
+from warmup.types import Control, Lease, Outcome
 
 Logs = list[Any]
 
@@ -422,6 +423,25 @@ async def test_run_that_is_reported_lost_again_and_again_is_cancelled_once_and_c
     assert opener.closed == 2
     assert [entry["run"] for entry in events(logs, "lease_lost")] == [1]
     assert bench.store.statuses() == {2: "COMPLETED"}
+
+
+@in_virtual_time
+async def test_run_that_was_lost_may_be_claimed_again_while_it_still_closes(logs: Logs) -> None:
+    bench = SliceBench(*specs(2, *[watch(4)] * 5))
+    bench.opener = SlowToClose(SCREENS, clock=LoopClock())  # type: ignore[arg-type]
+    again = run_spec(SCROLL, watch(20), lease=Lease(1, uuid.uuid4()), attempt=2)
+    later(5, lambda: bench.store.lost.update(poll={1}))
+    later(6.5, lambda: bench.store.lost.clear())
+    later(6.5, lambda: bench.store.waiting.append(again))
+
+    bench.limits = replace(LIMITS, contexts=3)
+    await bench.run()
+
+    assert [entry["run"] for entry in events(logs, "lease_lost")] == [1]
+    assert bench.store.statuses() == {1: "COMPLETED", 2: "COMPLETED"}
+    assert [step.lease for steps, _ in bench.store.batches for step in steps if step.attempt == 2] == [
+        again.lease
+    ] * 2
 
 
 @in_virtual_time

@@ -36,7 +36,8 @@ MAX_TIMES = 1000
 # A slice may give a run back at a step boundary only, so that no single step may dwell longer.
 DWELL_SLICE_SECONDS = 30
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# With the bidirectional overrides and isolates, which make a name read as another one (CVE-2021-42574).
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class StrictModel(BaseModel):

@@ -33,25 +33,27 @@ def held(lease: Lease) -> Q:
     return Q(pk=lease.run_id, lease_token=lease.token)
 
 
-def owned(leases: Sequence[Lease]) -> set[int]:
-    """Of these runs, the ones that are still the leases'; locked, by primary key, against a change."""
+def owned(leases: Sequence[Lease]) -> frozenset[Lease]:
+    """Of these leases, those that still hold; their runs locked, by primary key, against a change."""
     wanted = Q(pk__in=[])
     for lease in leases:
         wanted |= held(lease)
     rows = WarmupAccount.objects.active().filter(wanted).order_by("pk")
-    return set(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+    held_now = dict(rows.select_for_update(no_key=True).values_list("pk", "lease_token"))
+    return frozenset(lease for lease in leases if held_now.get(lease.run_id) == lease.token)
 
 
 def lock_task(task_id: int) -> WarmupTask | None:
     return WarmupTask.objects.select_for_update(no_key=True).filter(pk=task_id).first()
 
 
-def heartbeat(leases: Sequence[Lease]) -> frozenset[int]:
-    """Renew all leases of a slice; returns the runs that are lost."""
+def heartbeat(leases: Sequence[Lease]) -> frozenset[Lease]:
+    """Renew all leases of a slice; returns those that are lost."""
     with transaction.atomic():
         mine = owned(leases)
-        WarmupAccount.objects.filter(pk__in=mine).update(lease_until=lease_end(database_now()))
-    return frozenset(lease.run_id for lease in leases) - mine
+        runs = WarmupAccount.objects.filter(pk__in={lease.run_id for lease in mine})
+        runs.update(lease_until=lease_end(database_now()))
+    return frozenset(leases) - mine
 
 
 def poll(task_id: int, leases: Sequence[Lease]) -> Control:
@@ -60,9 +62,9 @@ def poll(task_id: int, leases: Sequence[Lease]) -> Control:
     wanted = Q(pk__in=[])
     for lease in leases:
         wanted |= held(lease)
-    mine = set(WarmupAccount.objects.active().filter(wanted).values_list("pk", flat=True))
+    held_now = dict(WarmupAccount.objects.active().filter(wanted).values_list("pk", "lease_token"))
     return Control(
         pause=task is not None and task["status"] == TaskStatus.PAUSED,
         stop=task is None or task["stop_requested_at"] is not None,
-        lost=frozenset(lease.run_id for lease in leases) - mine,
+        lost=frozenset(lease for lease in leases if held_now.get(lease.run_id) != lease.token),
     )

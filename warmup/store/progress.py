@@ -62,17 +62,17 @@ def _use_up(run: WarmupAccount, name: str, now: datetime) -> bool:
     return bool(within.update(used=F("used") + 1))
 
 
-def write_progress(steps: Sequence[StepReport], lines: Sequence[LogEntry]) -> frozenset[int]:
+def write_progress(steps: Sequence[StepReport], lines: Sequence[LogEntry]) -> frozenset[Lease]:
     """Save what a slice's runs reported, in bulk.
 
-    Returns the runs that are lost: nothing of theirs is saved.
+    Returns the leases that are lost: nothing that was reported under them is saved.
     """
     leases = list({step.lease for step in steps} | {line.lease for line in lines})
     with transaction.atomic():
         mine = owned(leases)
-        _write_steps([step for step in steps if step.lease.run_id in mine])
-        _write_lines([line for line in lines if line.lease.run_id in mine])
-    return frozenset(lease.run_id for lease in leases) - mine
+        _write_steps([step for step in steps if step.lease in mine])
+        _write_lines([line for line in lines if line.lease in mine])
+    return frozenset(leases) - mine
 
 
 def _write_steps(steps: Sequence[StepReport]) -> None:

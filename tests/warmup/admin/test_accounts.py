@@ -96,6 +96,7 @@ def test_password_can_be_forgotten(boss: Client) -> None:
         ({"username": ""}, "This field is required."),
         ({"password": "x" * 1001}, "password: must be at most 1000 characters long"),
         ({"username": "a\u2028b"}, "username: must be one line without control characters"),
+        ({"username": "a\u202eb"}, "username: must be one line without control characters"),
     ],
 )
 def test_account_is_checked_by_the_rules_of_the_load_file(

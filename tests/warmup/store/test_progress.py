@@ -86,10 +86,26 @@ def test_stale_owner_writes_nothing() -> None:
         [LogEntry(old.lease, NOW, "INFO", "x"), LogEntry(two.lease, NOW, "INFO", "y")],
     )
 
-    assert lost == {one.lease.run_id}
+    assert lost == {old.lease}
     assert [step.run_id for step in StepRecord.objects.all()] == [two.lease.run_id]
     assert [line.event for line in LogLine.objects.all()] == ["y"]
     assert task.runs.get(pk=one.lease.run_id).cursor == 0
+
+
+def test_earlier_owner_of_a_run_writes_nothing_beside_its_new_one() -> None:
+    task = factories.started_task(1)
+    (new,) = factories.claim(task)
+    old = stale(new)
+
+    lost = store.write_progress(
+        [report(old, 5), report(new, 0)],
+        [LogEntry(old.lease, NOW, "INFO", "x"), LogEntry(new.lease, NOW, "INFO", "y")],
+    )
+
+    assert lost == {old.lease}
+    assert [step.index for step in StepRecord.objects.all()] == [0]
+    assert [line.event for line in LogLine.objects.all()] == ["y"]
+    assert task.runs.get().cursor == 1
 
 
 def test_write_progress_of_nothing_is_nothing() -> None:
@@ -212,9 +228,11 @@ def test_heartbeat_renews_and_tells_what_is_lost(settings: Any) -> None:
     one, two = factories.claim(task, 2)
     task.runs.update(lease_until=NOW)
 
-    lost = store.heartbeat([stale(one).lease, two.lease])
+    old = stale(one)
 
-    assert lost == {one.lease.run_id}
+    lost = store.heartbeat([old.lease, two.lease])
+
+    assert lost == {old.lease}
     assert task.runs.get(pk=one.lease.run_id).lease_until == NOW
     renewed = task.runs.get(pk=two.lease.run_id).lease_until
     assert renewed is not None
@@ -227,9 +245,8 @@ def test_poll_tells_of_pause_stop_and_loss() -> None:
 
     assert store.poll(task.pk, [one.lease, two.lease]) == store.leases.Control()
     services.pause(task, by=None)
-    assert store.poll(task.pk, [stale(one).lease]) == store.leases.Control(
-        pause=True, lost=frozenset({one.lease.run_id})
-    )
+    old = stale(one)
+    assert store.poll(task.pk, [old.lease]) == store.leases.Control(pause=True, lost=frozenset({old.lease}))
     services.stop(task, by=None)
     assert store.poll(task.pk, []).stop
 
