@@ -20,8 +20,9 @@ from contextlib import asynccontextmanager, nullcontext
 import psutil
 from playwright.async_api import Browser, StorageState, async_playwright
 
+from core.browser.challenge import FirstChallenge
 from core.browser_finder import find_browser
-from core.egress import EgressProxy, FirstChallenge
+from core.egress import EgressProxy
 from core.types import SiteSpec
 from demo_site.behaviours import password_for
 

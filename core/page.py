@@ -6,12 +6,12 @@ Two things stand behind it: the real page (`core.browser`) and the tests' fake; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from core.types import AccountSpec, SiteSpec, StorageState
+from core.types import AccountSpec, Attempt, SiteSpec, StorageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Page(Protocol):
     `NavigationFailed`, `ForbiddenUrl`, `ElementMissing`, `HttpError` (status >= 400), `RateLimited`.
     Text that comes back is clean: no NUL, no lone surrogate.
     """
+
+    # What the egress guard refused to the page so far: what to how often. `core.guard` puts
+    # its own count here; without a guard it stays empty.
+    refused: Mapping[Attempt, int]
 
     @property
     def url(self) -> str:

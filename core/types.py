@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # What Playwright's `storage_state` returns: {"cookies": [...], "origins": [...]}.
 StorageState = dict[str, Any]
@@ -80,3 +80,14 @@ class AccountSpec:
     password: str | None = field(default=None, repr=False)
     proxy: ProxySpec | None = None
     storage_state: StorageState | None = field(default=None, repr=False)
+
+
+class Attempt(NamedTuple):
+    """What a page tried to reach, and why it came to nothing.
+
+    Hosts are normalised: ASCII, at most 253 characters.
+    """
+
+    host: str
+    port: int
+    reason: str

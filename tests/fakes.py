@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -28,7 +29,7 @@ from core.errors import (
     RateLimited,
 )
 from core.page import Page, PageEvent
-from core.types import AccountSpec, SiteSpec, StorageState
+from core.types import AccountSpec, Attempt, SiteSpec, StorageState
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ERROR_PAGE = "chrome-error://chromewebdata/"
@@ -147,6 +148,8 @@ class FakePage:
         self.shown[selector] = count
 
     # ---- core.page.Page ------------------------------------------------------------------------------
+
+    refused: Mapping[Attempt, int] = MappingProxyType({})
 
     @property
     def url(self) -> str:

@@ -7,6 +7,7 @@ ORM read and save through the bridge in its one ORM thread.
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import structlog
 from django.conf import settings
@@ -78,11 +79,14 @@ async def _run_slice(task_id: int) -> None:
     log.info("slice_started", task=task_id)
     try:
         async with AsyncExitStack() as stack:
-            opened = await stack.enter_async_context(browser.launch(browser_options()))
-            open_page: OpenPage = opened.open_page
+            options, guard = browser_options(), None
             # A browser elsewhere cannot reach a proxy here: its grid has to guard it.
-            if not settings.WARMUP_BROWSER_ENDPOINT:
-                open_page = guarded(open_page, await stack.enter_async_context(EgressProxy()))
+            if options.endpoint is None:
+                guard = await stack.enter_async_context(EgressProxy())
+                # What the browser does outside of any context has no grant, and is refused.
+                options = replace(options, proxy_server=guard.server)
+            opened = await stack.enter_async_context(browser.launch(options))
+            open_page: OpenPage = guarded(opened.open_page, guard) if guard else opened.open_page
             await slices.Slice(
                 task_id,
                 store=STORE,

@@ -37,6 +37,8 @@ CLOSING_SECONDS = 5.0
 # A stop is waited for by a person: it is to have taken effect within 5 s, whatever the page does.
 STOPPING_SECONDS = 1.5
 CRASH_BACKOFF_SECONDS = 5.0
+# A browser's death says nothing about the account: its next one is to be up within 10 s.
+LOST_BROWSER_BACKOFF_SECONDS = 1.0
 RATE_BACKOFF_SECONDS = 30.0
 RATE_BACKOFF_MAX_SECONDS = 900.0
 
@@ -113,7 +115,9 @@ def outcome_of(error: WarmupError, attempt: int, *, place: str) -> Outcome:
         wait = error.retry_after.total_seconds() if error.retry_after else RATE_BACKOFF_SECONDS * 2**doublings
         return Outcome("PENDING", reason=text, retry_after_seconds=min(wait, RATE_BACKOFF_MAX_SECONDS))
     if isinstance(error, (BrowserLost, PageCrashed)):
-        return Outcome("PENDING", reason=text, retry_after_seconds=CRASH_BACKOFF_SECONDS * attempt)
+        lost = isinstance(error, BrowserLost)
+        wait = (LOST_BROWSER_BACKOFF_SECONDS if lost else CRASH_BACKOFF_SECONDS) * attempt
+        return Outcome("PENDING", reason=text, retry_after_seconds=wait)
     return Outcome("FAILED", reason=text)
 
 
@@ -276,6 +280,8 @@ class _Walk:
 
     def _marked(self, outcome: Outcome, state: StorageState | None = None) -> Outcome:
         self._log_page_events()
+        for (host, port, why), times in list(self.page.refused.items()):
+            self._log("WARNING", "egress_refused", f"{host}:{port}: {why} (times {times})")
         self._log("INFO", "run_ended", f"{outcome.status} {outcome.reason}".strip())
         return Outcome(
             outcome.status,

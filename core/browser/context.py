@@ -9,6 +9,7 @@ from typing import Any
 from playwright import async_api as playwright
 
 from core.browser.calls import Calls, is_closed
+from core.browser.challenge import FirstChallenge
 from core.browser.journal import Journal
 from core.browser.listeners import Listeners
 from core.browser.options import BrowserOptions
@@ -44,6 +45,7 @@ class Context:
         self._journal = _journal(account)
         self._context: playwright.BrowserContext | None = None
         self._listeners: Listeners | None = None
+        self._challenge: FirstChallenge | None = None
         self.calls = Calls(self._journal, frozen, lose)
 
     async def make(self, browser: playwright.Browser) -> BrowserPage:
@@ -60,6 +62,10 @@ class Context:
             self._listeners.restore(self._scripted, script.close)
         page = await context.new_page()
         self._listeners.attach(page)
+        if self._proxy is not None and self._proxy.username is not None:
+            session = await context.new_cdp_session(page)
+            self._challenge = FirstChallenge(session, self._proxy.username, self._proxy.password or "")
+            await self._challenge.expect()
         return BrowserPage(
             page,
             self._site,
@@ -109,6 +115,8 @@ class Context:
         """End the work that events began, when the context is closed or given up."""
         if self._listeners is not None:
             await self._listeners.detach()
+        if self._challenge is not None:
+            await self._challenge.end()
 
 
 def _journal(account: AccountSpec) -> Journal:
@@ -124,9 +132,12 @@ def _journal(account: AccountSpec) -> Journal:
 
 
 def _proxy_settings(proxy: ProxySpec | None, options: BrowserOptions) -> playwright.ProxySettings | None:
-    """The account's own proxy; else, where the browser is not ours to start, the egress proxy."""
+    """The account's own proxy; else, where the browser is not ours to start, the egress proxy.
+
+    Without credentials: `FirstChallenge` gives them.
+    """
     if proxy is not None:
-        return {"server": proxy.server, "username": proxy.username, "password": proxy.password}
+        return {"server": proxy.server}
     if options.endpoint is not None and options.proxy_server is not None:
         return {"server": options.proxy_server}
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from core.browser.urls import SCHEMES, check_url, retry_after, shown_url
 from core.errors import BrowserError, ElementMissing, HttpError, NavigationFailed, RateLimited
 from core.page import PageEvent
 from core.text import clean
-from core.types import SiteSpec, StorageState
+from core.types import Attempt, SiteSpec, StorageState
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class BrowserPage:
         self._scripted = scripted
         self._sleep = sleep
         self._mouse_is_placed = False
+        self.refused: Mapping[Attempt, int] = {}
 
     @property
     def url(self) -> str:

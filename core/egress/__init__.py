@@ -5,10 +5,9 @@ gets out to the hosts of its own site only, through its account's own upstream p
 says what is checked and what is not.
 """
 
-from core.egress.challenge import FirstChallenge
 from core.egress.connection import Limits
-from core.egress.grants import Attempt, Grant
+from core.egress.grants import Grant
 from core.egress.proxy import EgressProxy
 from core.egress.resolver import Resolve
 
-__all__ = ["Attempt", "EgressProxy", "FirstChallenge", "Grant", "Limits", "Resolve"]
+__all__ = ["EgressProxy", "Grant", "Limits", "Resolve"]

@@ -8,21 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 from hmac import compare_digest
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 from core.egress.dialing import Upstream
 from core.egress.hosts import Endpoint, Rules
 from core.egress.resolver import LOOKUPS_PER_GRANT
+from core.types import Attempt
 
 MAX_DISTINCT = 100
-
-
-class Attempt(NamedTuple):
-    """What was tried, and why it came to nothing. Hosts are normalised: ASCII, at most 253 characters."""
-
-    host: str
-    port: int
-    reason: str
 
 
 # Stands for every further attempt once there are `MAX_DISTINCT` different ones.

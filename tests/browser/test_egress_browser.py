@@ -18,9 +18,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright
 
+from core.browser.challenge import FirstChallenge
 from core.browser_finder import find_browser
-from core.egress import Attempt, EgressProxy, FirstChallenge, Grant
-from core.types import SiteSpec
+from core.egress import EgressProxy, Grant
+from core.types import Attempt, SiteSpec
 from tests.browser.egress_servers import Datagrams, Watched
 from tests.core.egress_net import self_signed
 

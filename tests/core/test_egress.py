@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.egress import Attempt, EgressProxy, Grant
+from core.egress import EgressProxy, Grant
 from core.egress.messages import basic
 from core.errors import InvalidInput
-from core.types import ProxySpec
+from core.types import Attempt, ProxySpec
 from tests.core.egress_net import (
     Names,
     Origin,

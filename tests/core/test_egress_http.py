@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.egress import Attempt, EgressProxy, Grant
+from core.egress import EgressProxy, Grant
 from core.egress.bodies import Chunked, Malformed
 from core.egress.messages import parse_basic, parse_request, parse_response
+from core.types import Attempt
 from tests.core.egress_net import (
     Client,
     Names,

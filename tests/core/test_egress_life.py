@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from core.egress import Attempt, EgressProxy, Grant, Limits
+from core.egress import EgressProxy, Grant, Limits
+from core.types import Attempt
 from tests.core.egress_net import Names, Origin, Reader, Server, Writer, dial, echo, egress, site, until
 
 

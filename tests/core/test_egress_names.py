@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from core.egress import Attempt, EgressProxy, Limits
+from core.egress import EgressProxy, Limits
+from core.types import Attempt
 from tests.core.egress_net import Names, Origin, dial, egress, site, until
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.egress import Attempt, EgressProxy, Limits
+from core.egress import EgressProxy, Limits
 from core.errors import InvalidInput
-from core.types import ProxySpec
+from core.types import Attempt, ProxySpec
 from tests.core.egress_net import (
     Names,
     Origin,

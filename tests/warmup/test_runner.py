@@ -257,7 +257,7 @@ Row = tuple[WarmupError, str, str, float]
 AT = "steps[0] scroll 900 px: "
 ERRORS: list[Row] = [
     (BrowserError("odd"), "FAILED", f"{AT}odd", 0),
-    (BrowserLost("it died"), "PENDING", f"{AT}it died", 5),
+    (BrowserLost("it died"), "PENDING", f"{AT}it died", 1),
     (PageCrashed("it crashed"), "PENDING", f"{AT}it crashed", 5),
     (PageTimeout("not done"), "FAILED", f"{AT}not done", 0),
     (NavigationFailed("net::ERR_X"), "FAILED", f"{AT}net::ERR_X", 0),
@@ -340,13 +340,13 @@ async def test_browser_that_is_lost_before_the_page_opens_gives_the_run_back() -
 
     outcome = await bench.run(SCROLL, attempt=2)
 
-    assert outcome == Outcome("PENDING", reason="it died", retry_after_seconds=10)
+    assert outcome == Outcome("PENDING", reason="it died", retry_after_seconds=2)
 
 
 @pytest.mark.parametrize(
     ("error", "attempt", "seconds"),
     [
-        (BrowserLost("x"), 3, 15),
+        (BrowserLost("x"), 3, 3),
         (PageCrashed("x"), 4, 20),
         (RateLimited("x", None), 2, 60),
         (RateLimited("x", None), 5, 480),
@@ -1069,3 +1069,17 @@ async def test_password_appears_in_nothing_that_a_run_says() -> None:
 
     assert ("fill", "#password", "[hidden]") in bench.tools.journal
     assert PASSWORD not in repr((bench.tools.reports, bench.tools.lines, bench.tools.journal))
+
+
+@in_virtual_time
+async def test_what_the_guard_refused_is_logged_with_its_count_at_the_end() -> None:
+    bench = Bench()
+
+    def refuse(page: FakePage) -> None:
+        page.refused = {("tracker.test", 443, "host"): 12}
+
+    bench.prepare = refuse
+
+    await bench.run(SCROLL)
+
+    assert bench.log_of("egress_refused") == "tracker.test:443: host (times 12)"

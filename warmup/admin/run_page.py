@@ -20,6 +20,7 @@ from warmup.states import TASK_CLAIMABLE, ParkReason, RunStatus
 STEPS_SHOWN = 500
 LOG_LINES = 100
 ARTIFACTS_SHOWN = 60
+REFUSED_SHOWN = 20
 
 
 def context(request: HttpRequest, run: WarmupAccount, *, control: bool) -> dict[str, Any]:
@@ -58,6 +59,8 @@ def live_context(request: HttpRequest, run: WarmupAccount, *, control: bool) -> 
         "log_url": list_url("logline", run__id__exact=run.pk),
         "screenshots": [_artifact(item) for item in evidence if item.kind == Artifact.Kind.SCREENSHOT],
         "pages": [_artifact(item) for item in evidence if item.kind == Artifact.Kind.HTML],
+        # Asked for when the evidence is sent again: what a turn was refused is logged with its end.
+        "refused": run.log.filter(event="egress_refused").order_by("-pk")[:REFUSED_SHOWN],
         "changed": request.GET.get("shown") != shown,
         "moving": moving,
         "live_url": f"{live}?{urlencode({'shown': shown})}",

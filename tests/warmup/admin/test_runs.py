@@ -100,6 +100,21 @@ def test_page_shows_steps_by_attempt_with_durations_and_results(boss: Client) ->
     assert "2 / 2" in page
 
 
+def test_page_shows_what_the_guard_refused(boss: Client) -> None:
+    task = factories.started_task(1)
+    (spec,) = factories.claim(task)
+    line = LogEntry(
+        spec.lease, timezone.now(), "WARNING", "egress_refused", "<evil>.test:443: host (times 3)"
+    )
+    store.write_progress([], [line])
+    run = WarmupAccount.objects.get()
+
+    page = text_of(boss, url(run))
+
+    assert "Refused by the egress guard" in page
+    assert page.index("Refused by") < page.index("<code>&lt;evil&gt;.test:443: host (times 3)</code>")
+
+
 def test_page_shows_log_and_evidence(boss: Client) -> None:
     run = walked()
 

@@ -1,4 +1,4 @@
-"""core.egress: the answer to the proxy's first challenge, on a DevTools session that a test plays."""
+"""core.browser: the answer to the proxy's first challenge, on a DevTools session that a test plays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from core.egress import FirstChallenge
+from playwright import async_api as playwright
+
+from core.browser.challenge import FirstChallenge
 
 CHALLENGE = {"requestId": "r1", "authChallenge": {"source": "Proxy"}}
 
@@ -25,7 +27,7 @@ class Session:
         if method != "Fetch.enable" and self.hang:
             await asyncio.Event().wait()
         if method != "Fetch.enable" and self.fail:
-            raise RuntimeError("the page is gone")
+            raise playwright.Error("the page is gone")
 
     async def detach(self) -> None:
         self.detached = True

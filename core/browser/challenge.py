@@ -3,8 +3,7 @@
 With a username in `new_context(proxy=...)`, Playwright pauses every request of the context in its driver
 and switches the HTTP cache off, for as long as the context lives. Chromium itself keeps proxy credentials
 for the context once it has got them, for its workers and sockets too. So the first challenge is answered
-over a DevTools session of our own, and nothing is intercepted after that. Works on whatever has the
-methods of Playwright's `CDPSession`; this package does not import it.
+over a DevTools session of our own, and nothing is intercepted after that (`docs/adr/0005-egress.md`).
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+from playwright import async_api as playwright
+
 _DOCUMENTS = [{"urlPattern": "*", "resourceType": "Document"}]
 
 
 class DevTools(Protocol):
-    """A DevTools session of a page, such as `await context.new_cdp_session(page)`."""
+    """What is needed of Playwright's `CDPSession`."""
 
     async def send(self, method: str, params: dict[str, Any] | None = None) -> Any:
         """Call a method of the protocol."""
@@ -63,7 +64,7 @@ class FirstChallenge:
 
     async def _let_through(self, event: dict[str, Any]) -> None:
         # The page or the browser may be gone, which others find out and tell.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(playwright.Error):
             await self._session.send("Fetch.continueRequest", {"requestId": event["requestId"]})
 
     async def _answer(self, event: dict[str, Any]) -> None:
@@ -71,7 +72,7 @@ class FirstChallenge:
         # A site that asks for a password itself is none of ours.
         answer = self._proof if ours else {"response": "Default"}
         reply = {"requestId": event["requestId"], "authChallengeResponse": answer}
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(playwright.Error):
             await self._session.send("Fetch.continueWithAuth", reply)
             if ours:
                 await self._session.send("Fetch.disable")
