@@ -33,6 +33,11 @@ async def start_driver(environment: Mapping[str, str]) -> playwright.Playwright:
             driver = await manager.start()
     except (OSError, playwright.Error) as error:
         failure = one_line(str(error), 200)
+    except Exception as error:
+        # A driver that dies while it starts: Playwright raises a bare Exception then.
+        if type(error) is not Exception:
+            raise
+        failure = one_line(str(error), 200)
     else:
         _expect_its_death(manager)
         return driver

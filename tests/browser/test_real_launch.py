@@ -151,6 +151,30 @@ async def test_the_driver_that_is_missing_is_unavailable(monkeypatch: pytest.Mon
             pytest.fail("started")
 
 
+async def test_the_driver_that_dies_while_it_starts_is_unavailable(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(program(tmp_path / "node", "exit 1")))
+
+    with pytest.raises(BrowserUnavailable, match="driver did not start"):
+        async with launch(BrowserOptions()):
+            pytest.fail("started")
+
+    assert faults.left_in(temporary) == []
+
+
+async def test_the_driver_that_dies_while_it_starts_the_browser_is_unavailable(
+    tmp_path: Path, temporary: Path
+) -> None:
+    executable = program(tmp_path / "browser", "kill -9 $PPID")
+
+    with pytest.raises(BrowserUnavailable, match="did not start"):
+        async with launch(BrowserOptions(executable=executable)):
+            pytest.fail("started")
+
+    assert faults.left_in(temporary) == []
+
+
 KILLED = """
     import asyncio, signal
     from core.browser import BrowserOptions, launch
