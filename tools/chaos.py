@@ -29,6 +29,10 @@ SCENARIOS = {
         "from kill to resumed or parked: p99 <= 60 s",
     ),
     "frozen-workers": ("50 SIGSTOPs of workers for longer than the lease (10 s here)", "0 stale writes"),
+    "wrong-clocks": (
+        "two clusters whose clocks are 10 minutes fast and slow, with 20 SIGSTOPs longer than the lease",
+        "0 stale writes",
+    ),
     "restarts-main": ("50 SIGTERMs to a main process at work", "exit <= 45 s, no attempt used up"),
     "restarts-group": ("50 SIGTERMs to the main process's group", "exit <= 45 s, no attempt used up"),
     "kills-of-main": ("20 SIGKILLs of the main process", "0 survivors after 5 s"),

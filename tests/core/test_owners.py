@@ -42,6 +42,18 @@ def test_other_hosts_and_other_texts_are_never_gone(marker: str) -> None:
     assert not owners.on_this_host(marker)
 
 
+def test_process_that_ends_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel lets the file be opened, and then refuses to have it read."""
+    host, _, start = owners.owner_marker().rsplit(":", 2)
+
+    def gone(path: object) -> str:
+        raise ProcessLookupError(path)
+
+    monkeypatch.setattr("pathlib.Path.read_text", gone)
+
+    assert owners.owner_is_gone(f"{host}:{2**22 + 1}:{start}")
+
+
 def test_process_that_cannot_be_looked_at_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     marker = owners.owner_marker()
 

@@ -347,6 +347,34 @@ def test_reconcile_takes_back_expired_leases_and_wakes(woken: Any) -> None:
     assert services.reconcile() == {"expired": 0, "woken": 0, "settled": 0}
 
 
+def test_reconcile_wakes_a_task_at_once_that_has_just_lost_a_worker(woken: Any) -> None:
+    task = factories.started_task(1)
+    factories.claim(task)
+    now = store.database_now()
+    WarmupAccount.objects.update(lease_until=now - timedelta(seconds=1))
+    # Woken lately: no reason to wait, since the slice that was lost wakes nobody when it ends.
+    WarmupTask.objects.update(woken_at=now - timedelta(seconds=5))
+    woken.clear()
+
+    assert services.reconcile() == {"expired": 1, "woken": 1, "settled": 0}
+
+    assert woken == [(task.pk, 1)]
+
+
+def test_after_slice_lets_what_backs_off_be_woken_as_soon_as_it_is_due(woken: Any) -> None:
+    task = factories.started_task(1)
+    factories.end(task, Outcome("PENDING", reason="the browser died", retry_after_seconds=1))
+    woken.clear()
+    services.after_slice(task.pk)
+    assert woken == []
+    assert services.reconcile()["woken"] == 0
+
+    WarmupAccount.objects.update(available_at=store.database_now())
+
+    assert services.reconcile()["woken"] == 1
+    assert woken == [(task.pk, 1)]
+
+
 def test_reconcile_settles_a_task_without_live_runs() -> None:
     task = factories.started_task(1)
     WarmupAccount.objects.transition(RunStatus.STOPPED, now=store.database_now())
