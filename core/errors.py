@@ -32,8 +32,20 @@ class NotFound(WarmupError):
     """No such task, account, site or playbook. Nothing was changed."""
 
 
+class AppendOnly(WarmupError):
+    """A row of the audit was to be changed or deleted. Nothing was changed."""
+
+
 class SecretUnreadable(WarmupError):
-    """A stored secret does not open with any key of FIELD_KEYS. The blob is kept; the run FAILS."""
+    """A stored secret opens with no key of FIELD_KEYS, or not where it is. It is kept; the run FAILS."""
+
+
+class MessageRefused(WarmupError):
+    """A queue message that is not ours was to be sent. It is not; nothing else changes."""
+
+
+class DiskFull(WarmupError):
+    """Too little is free on the disk for evidence. It is not kept; the run goes on as if it were."""
 
 
 # ---- runs that are left where they are ------------------------------------------------------------

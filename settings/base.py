@@ -138,9 +138,13 @@ else:
 # django-q2 keeps its cluster statistics in the cache: it must be one that all processes share.
 CACHES = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": Q_BROKER_URL}
+        {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": Q_BROKER_URL,
+            "OPTIONS": {"serializer": "core.caches.PlainRedisSerializer"},
+        }
         if Q_BROKER_URL
-        else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}
+        else {"BACKEND": "core.caches.PlainDatabaseCache", "LOCATION": "django_cache"}
     )
 }
 

@@ -2,26 +2,37 @@
 
 django-q2's messages are signed pickles that name the function to call. So the brokers here hand out only
 messages that are ours: rightly signed, made of plain values, and naming one of ENTRY_POINTS. Anything else
-is dropped before it is unpickled; that costs nothing, since the database is the truth.
+is dropped before it is unpickled; that costs nothing, since the database is the truth. `disarm` takes from
+django-q2 what else could run what somebody wrote into its tables.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
 import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models.signals import post_save
+from django.db.utils import Error as DatabaseError
+from django.utils import timezone
 from django_q import core_signing
 from django_q.brokers import get_broker
 from django_q.brokers.orm import ORM
 from django_q.brokers.redis_broker import Redis
 from django_q.conf import Conf
-from django_q.models import Schedule
+from django_q.models import Schedule, Task
+from django_q.scheduler import scheduler
+from django_q.signals import call_hook, pre_enqueue
+from django_q.signing import PickleSerializer
 from django_q.status import Stat
 from django_q.tasks import async_task
+
+from core import pickles
+from core.errors import MessageRefused
+from core.text import one_line
 
 log = structlog.get_logger(__name__)
 
@@ -85,15 +96,21 @@ def live_workers() -> int:
 # ---- receiving --------------------------------------------------------------------------------------
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds plain values and times, and refuses to import anything else."""
-
-    ALLOWED = frozenset({("datetime", "datetime"), ("datetime", "timezone"), ("datetime", "timedelta")})
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return super().find_class(module, name)
+# What a message may consist of; all else is a way to have something done: hooks, chains, groups that are
+# collected, results in the cache, jobs that run at once in whoever sends them, deadlines of their own.
+_PARTS: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "name": (str,),
+    "func": (str,),
+    "args": (tuple,),
+    "kwargs": (dict,),
+    "group": (str, int, type(None)),
+    "cluster": (str, type(None)),
+    "save": (bool,),
+    "ack_failure": (bool,),
+    "started": (datetime,),
+}
+_MOST_CHARACTERS = 4096  # ours have a few hundred
 
 
 class _PlainSerializer:
@@ -101,22 +118,32 @@ class _PlainSerializer:
 
     @staticmethod
     def loads(data: bytes) -> Any:
-        return _PlainUnpickler(io.BytesIO(data)).load()
+        return pickles.loads(data)
 
 
 def refusal(payload: str | bytes) -> str:
     """Why a message is not ours; empty when it is."""
+    if len(payload) > _MOST_CHARACTERS:
+        return f"it is longer than {_MOST_CHARACTERS} characters"
     try:
         task = core_signing.loads(payload, key=Conf.SECRET_KEY, salt=Conf.PREFIX, serializer=_PlainSerializer)
     except Exception as error:  # a hostile message may raise anything, and must not stop the pusher
-        return f"{type(error).__name__}: {error}".strip()
-    if not isinstance(task, dict) or task.get("func") not in ENTRY_POINTS:
+        return one_line(f"{type(error).__name__}: {error}", 200)
+    return _fault(task)
+
+
+def _fault(task: object) -> str:
+    """What is wrong with the content of a message; empty when it is ours."""
+    if not isinstance(task, Mapping) or task.get("func") not in ENTRY_POINTS:
         return "it names no entry point of ours"
     arguments = task.get("args")
     if not isinstance(arguments, tuple) or not all(type(item) is int for item in arguments):
         return "its arguments are not ids"
     if task.get("kwargs"):
         return "it has keyword arguments"
+    for part, value in task.items():
+        if type(value) not in _PARTS.get(part, ()):
+            return f"it has a part that ours have not: {one_line(repr(part), 50)}"
     return ""
 
 
@@ -145,3 +172,76 @@ class RedisBroker(_Checked, Redis):  # type: ignore[misc]  # django-q2 is not ty
 
     def fail(self, task_id: Any) -> None:
         """Nothing to do: Redis forgets a message when it hands it out."""
+
+
+# ---- what else django-q2 would do -------------------------------------------------------------------
+
+
+def disarm() -> None:
+    """Take from django-q2, in this process, what could run what somebody wrote into a table or a cache.
+
+    Its pickles are read as plain values, columns of pickles not at all; hooks are never called; and no
+    message but ours is made, whoever asks: a schedule may ask for one that runs at once.
+    """
+    PickleSerializer.loads = staticmethod(_read_signed)
+    for name in ("args", "kwargs", "result"):
+        column = Task._meta.get_field(name)
+        column.from_db_value = column.pre_save = _nothing
+    post_save.disconnect(call_hook, sender=Task)
+    pre_enqueue.connect(_refuse_to_send, dispatch_uid="warmup.queue")
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What a column of pickles is read and saved as."""
+
+
+# Clusters report themselves as objects, in which texts wait for their translation.
+_STATISTICS = pickles.TIMES | {
+    ("django_q.status", "Stat"),
+    ("uuid", "UUID"),
+    ("builtins", "str"),
+    ("django.utils.functional", "_lazy_proxy_unpickle"),
+    ("django.utils.translation", "gettext"),
+}
+
+
+def _read_signed(data: bytes) -> Any:
+    """What django-q2 reads once the signature is right; a refusal is a bad signature to it."""
+    try:
+        return pickles.loads(data, _STATISTICS)
+    except Exception as error:  # a hostile or damaged pickle may raise anything
+        reason = one_line(f"{type(error).__name__}: {error}", 200)
+        log.error("message_refused", reason=reason)
+        raise core_signing.BadSignature(reason) from None
+
+
+def _refuse_to_send(task: Mapping[str, Any], **_: Any) -> None:
+    reason = _fault(task)
+    if reason:
+        raise MessageRefused(f"a queue message was not sent: {reason}")
+
+
+def run_schedules(broker: Any = None) -> None:
+    """django-q2's scheduler, over the rows that are ours: any other is ended, and stays to be seen.
+
+    One that cannot be read would otherwise stop them all.
+    """
+    try:
+        _end_foreign_schedules()
+    except DatabaseError as error:
+        log.warning("schedules_not_read", error=one_line(str(error), 200))
+        return
+    scheduler(broker=broker)
+
+
+def _end_foreign_schedules() -> None:
+    now = timezone.now()
+    for row in Schedule.objects.exclude(repeats=0):
+        mine = {"schedule_type": Schedule.MINUTES, "name": RECONCILE_SCHEDULE, "func": RECONCILE}
+        plain = not (row.hook or row.args or row.kwargs or row.cluster or row.intended_date_kwarg)
+        if not plain or any(getattr(row, field) != value for field, value in mine.items()):
+            Schedule.objects.filter(pk=row.pk).update(repeats=0)
+            log.error("schedule_refused", schedule=row.pk, func=one_line(str(row.func), 100))
+        elif row.next_run and row.next_run < now - timedelta(days=1):
+            # It would be counted up to now, minute by minute.
+            Schedule.objects.filter(pk=row.pk).update(next_run=now)

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from django.db import connections
+from django_q import cluster as django_q_cluster
 from django_q.cluster import Cluster
 from django_q.management.commands.qcluster import Command as DjangoQCommand
 
@@ -81,6 +82,7 @@ class Command(DjangoQCommand):  # type: ignore[misc]  # django-q2 is not typed
         logging.getLogger("django-q").setLevel(logging.INFO)
         if options.get("cluster_name"):
             os.environ["Q_CLUSTER_NAME"] = options["cluster_name"]
+        django_q_cluster.scheduler = queue.run_schedules
         queue.ensure_schedule()
         reap_orphans()
         connections.close_all()  # a connection must not be shared by the processes forked from here
