@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import environ
 from cryptography.fernet import Fernet
@@ -150,6 +150,12 @@ def redis_url(name: str) -> str:
             "Use redis://host:6379/0, or leave it unset for the database",
         )
     return url
+
+
+def redis_is_guarded(url: str) -> bool:
+    """Whether a broker's URL names a password or a socket, whose file has its permissions; "" does."""
+    parts = urlsplit(url)
+    return not url or parts.scheme == "unix" or bool(parts.password or parse_qs(parts.query).get("password"))
 
 
 def endpoint(name: str) -> str:

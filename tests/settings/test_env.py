@@ -16,7 +16,7 @@ from settings import env
 from settings.local import local_keys
 
 ROOT = Path(__file__).resolve().parents[2]
-GOOD_SECRET, GOOD_KEY = "s" * 60, "Zm9yLXRlc3RzLW9ubHktZm9yLXRlc3RzLW9ubHktMDA="
+GOOD_SECRET, GOOD_KEY = "tests-only-" * 6, "Zm9yLXRlc3RzLW9ubHktZm9yLXRlc3RzLW9ubHktMDA="
 
 
 def number() -> int:
@@ -131,7 +131,13 @@ def test_local_keys_are_made_once_and_private(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["keys.json"]
 
 
-PRODUCTION = {"SECRET_KEY": GOOD_SECRET, "FIELD_KEYS": GOOD_KEY, "ALLOWED_HOSTS": "warmup.example.com"}
+PRODUCTION = {
+    "SECRET_KEY": GOOD_SECRET,
+    "FIELD_KEYS": GOOD_KEY,
+    "ALLOWED_HOSTS": "warmup.example.com",
+    "WARMUP_ALLOW_ROOT": "true",
+    "Q_BROKER_URL": "",
+}
 
 
 @pytest.mark.parametrize(
@@ -139,9 +145,21 @@ PRODUCTION = {"SECRET_KEY": GOOD_SECRET, "FIELD_KEYS": GOOD_KEY, "ALLOWED_HOSTS"
     [
         ({"SECRET_KEY": ""}, "SECRET_KEY: it is missing or shorter than 50 characters. Make one with"),
         ({"SECRET_KEY": "short"}, "SECRET_KEY: it is missing or shorter than 50 characters"),
+        ({"SECRET_KEY": f"django-insecure-{GOOD_SECRET}"}, "SECRET_KEY: it is a default, or no random text"),
+        ({"SECRET_KEY": "abcd" * 15}, "SECRET_KEY: it is a default, or no random text"),
         ({"FIELD_KEYS": ""}, "FIELD_KEYS: it is missing"),
         ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS: it is missing or a wildcard"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS: it is missing or a wildcard"),
+        ({"ALLOWED_HOSTS": "a.example.com,*.example.com"}, "ALLOWED_HOSTS: it is missing or a wildcard"),
+        ({"ALLOWED_HOSTS": "a.example.com,."}, "ALLOWED_HOSTS: it is missing or a wildcard"),
+        ({"DEBUG": "true"}, "DEBUG: it is set, and debug pages show"),
+        ({"Q_BROKER_URL": "redis://10.0.0.5:6379/0"}, "Q_BROKER_URL: whoever reaches this Redis"),
+        ({"Q_BROKER_URL": "rediss://user@10.0.0.5/0"}, "Use redis://:password@host:6379/0 or unix:///run"),
+        pytest.param(
+            {"WARMUP_ALLOW_ROOT": ""},
+            "WARMUP_ALLOW_ROOT: this runs as root, and Chromium would run without its sandbox",
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="does not run as root"),
+        ),
         (
             {"WARMUP_SLICE_SECONDS": "x"},
             "WARMUP_SLICE_SECONDS: 'x' is not a whole number. Set a whole number of seconds",
@@ -150,15 +168,45 @@ PRODUCTION = {"SECRET_KEY": GOOD_SECRET, "FIELD_KEYS": GOOD_KEY, "ALLOWED_HOSTS"
     ],
 )
 def test_production_refuses_to_start(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    done = check_production(tmp_path, changes)
+
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("broker", ["", "redis://:pw@10.0.0.5:6379/0", "unix:///run/redis/redis.sock?db=1"])
+def test_production_starts_with_what_is_safe(tmp_path: Path, broker: str) -> None:
+    done = check_production(tmp_path, {"Q_BROKER_URL": broker})
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "guarded"),
+    [
+        ("", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://:pw@h/0", True),
+        ("redis://h/0?password=pw", True),
+        ("redis://h/0", False),
+        ("redis://user@h/0", False),
+        ("redis://user:@h/0", False),
+        ("rediss://h/0?password=", False),
+    ],
+)
+def test_redis_is_guarded_by_a_password_or_a_socket(url: str, guarded: bool) -> None:
+    assert env.redis_is_guarded(url) is guarded
+
+
+def check_production(data: Path, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         **PRODUCTION,
         "DJANGO_SETTINGS_MODULE": "settings.production",
-        "WARMUP_DATA_DIR": str(tmp_path),
+        "WARMUP_DATA_DIR": str(data),
         **changes,
     }
-
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,
         env=environment,
@@ -166,6 +214,3 @@ def test_production_refuses_to_start(tmp_path: Path, changes: dict[str, str], me
         text=True,
         check=False,
     )
-
-    assert done.returncode != 0
-    assert message in done.stderr
