@@ -25,6 +25,11 @@ WARMUP_LEASE_SECONDS = env.integer("WARMUP_LEASE_SECONDS", 60, low=5, high=600, 
 WARMUP_HEARTBEAT_SECONDS = env.integer("WARMUP_HEARTBEAT_SECONDS", 10, low=1, high=120, unit="seconds")
 WARMUP_MAX_ATTEMPTS = env.integer("WARMUP_MAX_ATTEMPTS", 3, low=1, high=100, unit="attempts")
 WARMUP_STEP_TIMEOUT_SECONDS = env.integer("WARMUP_STEP_TIMEOUT_SECONDS", 30, low=1, high=120, unit="seconds")
+WARMUP_ARTIFACT_RETENTION_DAYS = env.integer(
+    "WARMUP_ARTIFACT_RETENTION_DAYS", 30, low=1, high=3650, unit="days"
+)
+WARMUP_ARTIFACT_QUOTA_MIB = env.integer("WARMUP_ARTIFACT_QUOTA_MIB", 2048, low=1, high=10_000_000, unit="MiB")
+WARMUP_ARTIFACT_FREE_MIB = env.integer("WARMUP_ARTIFACT_FREE_MIB", 256, low=0, high=10_000_000, unit="MiB")
 # Accept that Chromium runs without its sandbox, as it must for root.
 WARMUP_ALLOW_ROOT = env.boolean("WARMUP_ALLOW_ROOT", False)
 

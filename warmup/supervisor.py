@@ -1,7 +1,8 @@
 """What the main process of a qcluster does while its workers work: it keeps watch.
 
 Every few seconds: bring the queue in step with the database, kill browsers whose workers are gone, and see
-whether this cluster's workers still take jobs. It depends on none of django-q2's own loops.
+whether this cluster's workers still take jobs; once a day: delete old evidence. It depends on none of
+django-q2's own loops.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from django.db import close_old_connections
 from django.db.utils import Error as DatabaseError
 
 from core.browser import reap_orphans
-from warmup import queue, services, store
+from warmup import queue, retention, services, store
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class Watch:
             orphans = reap_orphans()
             if orphans:
                 log.warning("orphans_killed", processes=orphans)
+            retention.purge_if_due()
             return self._moves()
         except DatabaseError as error:
             # Nobody can move without a database: that is not the queue's fault.

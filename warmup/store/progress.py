@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from core import artifacts
+from core.errors import DiskFull
 from core.models import Site
 from core.text import one_line
 from warmup.models import Artifact, DailyCount, LogLine, StepRecord, WarmupAccount
@@ -141,6 +142,8 @@ def save_evidence(evidence: Evidence) -> bool:
     name = uuid.uuid4()
     try:
         size = artifacts.write(name, evidence.content)
+    except DiskFull:
+        return False  # logged when it began
     except OSError as error:
         log.warning("artifact_not_saved", run=evidence.lease.run_id, error=str(error))
         return False
