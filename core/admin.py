@@ -1,4 +1,4 @@
-"""What every page of the admin stands on, and the pages of people and of saved browser states."""
+"""What every page of the admin stands on, and the pages of saved browser states."""
 
 # ruff: noqa: ARG002  # the signatures are Django's
 
@@ -9,8 +9,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.auth import admin as auth_admin
-from django.contrib.auth.models import Group, User
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.utils import formats, timezone
@@ -19,22 +17,13 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from core.models import SessionState
 
 if TYPE_CHECKING:
     UnfoldAdmin = admin.ModelAdmin[Any]
-    UserAdminBase = auth_admin.UserAdmin[User]
-    GroupAdminBase = auth_admin.GroupAdmin
 else:
     from unfold.admin import ModelAdmin as UnfoldAdmin
-
-    class UserAdminBase(auth_admin.UserAdmin, UnfoldAdmin):
-        pass
-
-    class GroupAdminBase(auth_admin.GroupAdmin, UnfoldAdmin):
-        pass
 
 
 Text = str | Promise
@@ -157,21 +146,3 @@ class SessionStateAdmin(ReadOnlyAdmin):
     @admin.display(description=_("saved"), ordering="created_at")
     def saved(self, state: SessionState) -> str:
         return moment(state.created_at)
-
-
-admin.site.unregister(User)
-admin.site.unregister(Group)
-
-
-@admin.register(User)
-class UserAdmin(UserAdminBase):
-    """Django's page for users, in this admin's look."""
-
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-
-
-@admin.register(Group)
-class GroupAdmin(GroupAdminBase):
-    """Django's page for groups, in this admin's look."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.templatetags.static import static
@@ -50,10 +51,12 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "django_q",
 ]
 
 MIDDLEWARE = [
+    "core.client.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -61,8 +64,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "core.sessions.SessionLimitsMiddleware",
+    "warmup.refusals.RefusalMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "settings.urls"
@@ -85,17 +91,49 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASES = {"default": env.database("DATABASE_URL", WARMUP_DATA_DIR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# ---- people: log-ins and sessions -----------------------------------------------------------------
+
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: what is locked is not evaluated
+    "django.contrib.auth.backends.ModelBackend",
 ]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"  # unfold's log-in form says nothing of where to go
+
+# How many proxies in front add to X-Forwarded-For; by default no header is believed.
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 0, low=0, high=5, unit="proxies")
+
+# The rules are in core/throttle.py.
+AXES_HANDLER = "core.throttle.Handler"
+AXES_LOCKOUT_PARAMETERS = "core.throttle.lockout_parameters"
+AXES_USERNAME_CALLABLE = "core.throttle.stored_name"
+AXES_CLIENT_IP_CALLABLE = "core.throttle.throttled_address"
+AXES_CLIENT_STR_CALLABLE = "core.throttle.client_text"
+AXES_LOCKOUT_CALLABLE = "core.throttle.answer"
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=30)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_SENSITIVE_PARAMETERS = ["username", "csrfmiddlewaretoken"]  # and the password, always
+AXES_ENABLE_ADMIN = False  # the pages are ours
+AXES_VERBOSE = False
+
+# What ends a session besides the browser's end; see core/sessions.py.
+SESSION_IDLE_MINUTES = env.integer("SESSION_IDLE_MINUTES", 60, low=5, high=1440, unit="minutes")
+SESSION_MAX_HOURS = env.integer("SESSION_MAX_HOURS", 12, low=1, high=168, unit="hours")
+SESSION_COOKIE_AGE = SESSION_MAX_HOURS * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
@@ -163,6 +201,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "warmup.admin.navigation.sidebar"},
     "STYLES": [lambda _: static("warmup/admin.css")],
+    "LOGIN": {"form": "core.throttle.LogInForm"},
 }
 
 # ---- logs: JSON lines in production, columns for people elsewhere -------------------------------
@@ -218,6 +257,7 @@ def logging_config(style: str) -> dict[str, Any]:
             # The qcluster command turns this up again; elsewhere it would talk into people's commands.
             "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
             "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            "axes": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         },
     }
 

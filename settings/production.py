@@ -11,6 +11,7 @@ from settings.base import (
     FIELD_KEYS,
     Q_BROKER_URL,
     SECRET_KEY,
+    TRUSTED_PROXIES,
     WARMUP_ALLOW_ROOT,
     logging_config,
 )
@@ -60,12 +61,16 @@ if os.geteuid() == 0 and not WARMUP_ALLOW_ROOT:
     )
 
 SECURE_SSL_REDIRECT = True
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Believed only where a proxy is said to set it; gunicorn by itself believes one on the same machine.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+# The prefix makes browsers refuse such a cookie from other hosts of the domain, and without HTTPS.
+SESSION_COOKIE_NAME = "__Host-sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken"
 SECURE_REFERRER_POLICY = "same-origin"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql import base as postgresql
+from django.db.backends.sqlite3 import base as sqlite
 
 
 class LoopGuard:
@@ -42,6 +44,23 @@ def loop_guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopGuard]:
     yield guard
     assert "DJANGO_ALLOW_ASYNC_UNSAFE" not in os.environ
     assert guard.expected or not guard.calls, f"ORM calls on the event loop: {guard.calls}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def audit_can_be_flushed() -> Iterator[None]:
+    """Lets Django empty the database behind a test; `post_migrate`, which follows, locks the audit again."""
+    from warmup import append_only  # Django is set up by now
+
+    with pytest.MonkeyPatch.context() as patch:
+        for backend in (sqlite, postgresql):
+            operations = backend.DatabaseWrapper.ops_class
+            plain = operations.sql_flush
+
+            def flush(self: Any, *args: Any, _plain: Any = plain, **kwargs: Any) -> list[str]:
+                return [*append_only.removal(self.connection.vendor), *_plain(self, *args, **kwargs)]
+
+            patch.setattr(operations, "sql_flush", flush)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,22 +1,59 @@
-"""Who asked for what: one row for each change that a person or a command made."""
+"""Who did what: one row for each change that a person or a command made, and for each refusal."""
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser
+from collections.abc import Iterable
 
-from warmup.models import AuditEntry
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+
+from core.client import current_address
+from core.text import one_line
+from warmup.models import AuditEntry, WarmupAccount, WarmupTask
 
 # Who acts: a user of the admin, or None for the command line and for the system itself.
 Actor = AbstractBaseUser | None
 
+COMMAND_LINE = "command line"
+NOBODY = "not logged in"
+BATCH = 1000
+
 
 def record(by: Actor, verb: str, subject: object, *, count: int = 0, reason: str = "") -> None:
     """Add an entry: `count` is how many accounts the verb touched."""
-    AuditEntry.objects.create(
+    _entry(by, COMMAND_LINE, verb, subject, count=count, reason=reason).save()
+
+
+def record_each(by: Actor, verb: str, subjects: Iterable[object]) -> None:
+    """Add an entry for each of many rows."""
+    entries = [_entry(by, COMMAND_LINE, verb, subject) for subject in subjects]
+    AuditEntry.objects.bulk_create(entries, batch_size=BATCH)
+
+
+def record_refusal(by: Actor, verb: str, subject: object, *, reason: str) -> None:
+    """Add an entry for what was not done; `by` is None for somebody who is not logged in."""
+    _entry(by, NOBODY, verb, subject, reason=reason).save()
+
+
+def _entry(
+    by: Actor, nobody: str, verb: str, subject: object, *, count: int = 0, reason: str = ""
+) -> AuditEntry:
+    row = subject if isinstance(subject, models.Model) else None
+    return AuditEntry(
         actor_id=by.pk if by else None,
-        actor_name=by.get_username() if by else "command line",
+        actor_name=by.get_username() if by else nobody,
         verb=verb,
-        object=str(subject)[:200],
+        kind=row._meta.label_lower if row else "",
+        object_key=str(row.pk) if row else "",
+        object=one_line(str(subject), 200),
+        task_key=_task_key(subject),
         count=count,
-        reason=reason[:500],
+        reason=one_line(reason, 500),
+        address=current_address(),
     )
+
+
+def _task_key(subject: object) -> int | None:
+    if isinstance(subject, WarmupTask):
+        return subject.pk
+    return subject.task_id if isinstance(subject, WarmupAccount) else None

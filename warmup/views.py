@@ -23,14 +23,17 @@ CONTENT_SECURITY_POLICY = "sandbox; default-src 'none'; img-src 'self'; style-sr
 def artifact_file(request: HttpRequest, name: str) -> HttpResponse:
     """The content of an artifact: a screenshot to be shown, a page's HTML to be saved.
 
-    For those who may view artifacts; the admin has checked that they are staff. 404: there is no such
-    artifact; 410: its file is gone, or no key of FIELD_KEYS opens it.
+    For those who may view artifacts, and for what may hold secrets those who may use these too; the admin
+    has checked that they are staff. 404: there is no such artifact; 410: its file is gone, or no key of
+    FIELD_KEYS opens it.
     """
     if not request.user.has_perm(VIEW_ARTIFACTS):
         raise PermissionDenied
     artifact = _find(name)
     if artifact is None:
         return _text(_("There is no such artifact."), status=404)
+    if not Artifact.objects.visible_to(request.user).filter(pk=artifact.pk).exists():
+        raise PermissionDenied
     try:
         content = artifacts.read(artifact.pk)
     except FileNotFoundError:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.admin import Admin, EmptyState, moment
 from core.models import Account, SessionState, Site
+from warmup.admin.audited import AuditedMixin
 from warmup.admin.confirm import CONFIRMED, actor, page
 from warmup.admin.display import list_url, object_url
 from warmup.admin.secret_forms import SecretFormMixin
@@ -22,7 +23,7 @@ from warmup.models import DailyCount
 
 
 @admin.register(Account)
-class AccountAdmin(SecretFormMixin, Admin):
+class AccountAdmin(SecretFormMixin, AuditedMixin, Admin):
     form = AccountForm
     list_display = ("username", "site", "enabled", "proxy", "warmed_up", "logged_in", "failures_in_a_row")
     list_select_related = ("site", "proxy")

@@ -52,6 +52,8 @@ GROUPS = (
         (
             (_("Users"), "person", "auth.User"),
             (_("Groups"), "groups", "auth.Group"),
+            (_("Log-ins"), "login", "axes.AccessLog"),
+            (_("Failed log-ins"), "gpp_bad", "axes.AccessAttempt"),
         ),
     ),
 )

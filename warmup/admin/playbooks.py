@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from core.admin import Admin, EmptyState, moment
+from warmup.admin.audited import AuditedMixin
 from warmup.admin.display import object_url
 from warmup.admin.steps import steps_html
 from warmup.forms import PlaybookForm
@@ -35,7 +36,7 @@ def _save_version(spec: PlaybookSpec, attempts: int = ATTEMPTS) -> tuple[Playboo
 
 
 @admin.register(Playbook)
-class PlaybookAdmin(Admin):
+class PlaybookAdmin(AuditedMixin, Admin):
     """What a playbook does, in words and as it is stored."""
 
     form = PlaybookForm

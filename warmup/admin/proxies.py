@@ -9,12 +9,13 @@ from django.utils.translation import gettext_lazy as _
 
 from core.admin import Admin, EmptyState
 from core.models import Proxy
+from warmup.admin.audited import AuditedMixin
 from warmup.admin.secret_forms import SecretFormMixin
 from warmup.forms import ProxyForm
 
 
 @admin.register(Proxy)
-class ProxyAdmin(SecretFormMixin, Admin):
+class ProxyAdmin(SecretFormMixin, AuditedMixin, Admin):
     form = ProxyForm
     list_display = ("name", "server", "accounts")
     search_fields = ("name", "server")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -92,6 +96,11 @@ class ArtifactAdmin(ReadOnlyAdmin):
         _("No artifacts yet"), _("Screenshots, and the page of a failure, are kept here with their runs.")
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Artifact]:
+        artifacts: Any = super().get_queryset(request)
+        visible: QuerySet[Artifact] = artifacts.visible_to(request.user)
+        return visible
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(artifact_file)
         return [path("<str:name>/file/", view, name="warmup_artifact_file"), *super().get_urls()]
@@ -126,14 +135,25 @@ class DailyCountAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEntry)
 class AuditAdmin(LongListAdmin):
-    list_display = ("when", "actor_name", "verb", "object", "count", "reason")
+    list_display = ("when", "actor_name", "verb", "kind", "object", "count", "reason", "address")
     list_display_links = None
-    list_filter = ("verb",)
-    search_fields = ("actor_name", "object", "reason")
-    fields = ("at", "actor_name", "verb", "object", "count", "reason")
+    list_filter = ("verb", "kind")
+    search_fields = ("actor_name", "object", "reason", "address")
+    fields = (
+        "at",
+        "actor_name",
+        "address",
+        "verb",
+        "kind",
+        "object_key",
+        "object",
+        "task_key",
+        "count",
+        "reason",
+    )
     readonly_fields = fields
     empty_state = EmptyState(
-        _("Nothing asked for yet"), _("Each start, stop and so on leaves a line here: who, what, when.")
+        _("Nothing done yet"), _("Each change, and each refusal, leaves a line here: who, what, when, why.")
     )
 
     @admin.display(description=_("time"), ordering="pk")

@@ -35,7 +35,8 @@ def context(request: HttpRequest, run: WarmupAccount, *, control: bool) -> dict[
 
 def live_context(request: HttpRequest, run: WarmupAccount, *, control: bool) -> dict[str, Any]:
     """What moves: status, steps, log and evidence."""
-    evidence = list(run.artifacts.order_by("attempt", "step", "created_at")[:ARTIFACTS_SHOWN])
+    artifacts = run.artifacts.visible_to(request.user)
+    evidence = list(artifacts.order_by("attempt", "step", "created_at")[:ARTIFACTS_SHOWN])
     live = reverse("admin:warmup_warmupaccount_live", args=[run.pk])
     # Sent again only when they change: pictures would load anew, a button be lost under the finger.
     shown = f"{run.status}-{run.reason[:20]}-{len(evidence)}"

@@ -9,6 +9,7 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
+from core.permissions import may_use_secrets
 from warmup.forms import AccountForm, ProxyForm
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ else:
 
 
 class SecretFormMixin(Admin):
-    """Shows the secret fields of its form to those who may change the row, and saves what they typed."""
+    """Shows the secret fields of its form to those who may change the row and use the secrets of accounts.
+
+    For others the form has no such fields: what they post of them counts for nothing.
+    """
 
     plain_fields: tuple[str, ...]
     secret_fields: tuple[str, ...]
@@ -28,11 +32,20 @@ class SecretFormMixin(Admin):
         fieldsets: list[tuple[Any, dict[str, Any]]] = [
             (None, {"fields": (*self.plain_fields, *(self.kept_fields if obj else ()))})
         ]
+        if not may_use_secrets(request.user):
+            return fieldsets
         if obj is None and self.has_add_permission(request):
             fieldsets.append((_("Secrets"), {"fields": self.secret_fields}))
         elif obj is not None and self.has_change_permission(request, obj):
             fieldsets.append((_("Secrets"), {"fields": (*self.secret_fields, "forget")}))
         return fieldsets
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if not may_use_secrets(request.user):
+            for name in (*self.secret_fields, "forget"):
+                form.base_fields.pop(name, None)
+        return form
 
     @method_decorator(sensitive_post_parameters("username", "password"))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

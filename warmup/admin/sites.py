@@ -9,11 +9,12 @@ from django.utils.translation import gettext_lazy as _
 
 from core.admin import Admin, EmptyState
 from core.models import Site
+from warmup.admin.audited import AuditedMixin
 from warmup.forms import SiteForm
 
 
 @admin.register(Site)
-class SiteAdmin(Admin):
+class SiteAdmin(AuditedMixin, Admin):
     form = SiteForm
     list_display = ("name", "slug", "base_url", "accounts", "concurrency")
     search_fields = ("name", "slug", "base_url")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -33,8 +32,6 @@ from warmup.states import RunStatus, TaskStatus
 RUNS_PER_PAGE = 25
 LOG_LINES = 50
 AUDIT_ENTRIES = 20
-# Of these, an entry names the run: "anna in morning".
-RUN_VERBS = ("settle", "unpark")
 LEVELS = tuple(LogLine.Level.values)
 
 
@@ -61,10 +58,7 @@ class Shown:
 
 def context(request: HttpRequest, task: WarmupTask, *, control: bool) -> dict[str, Any]:
     """Everything on the page."""
-    entries = AuditEntry.objects.filter(
-        Q(object=str(task)[:200]) | Q(verb__in=RUN_VERBS, object__endswith=f" in {task}"),
-        at__gte=task.created_at,
-    )
+    entries = AuditEntry.objects.filter(task_key=task.pk)
     return live_context(request, task, control=control) | {
         "title": str(task),
         "task": task,

@@ -102,8 +102,12 @@ class SecretForm(ModelForm):
     def describe(self, names: Iterable[str], stored: bool) -> None:
         """Say of these fields whether something is stored; without, there is nothing to forget."""
         for name in names:
-            self.fields[name].help_text = _("Set. Leave it empty to keep it.") if stored else _("Not set.")
-        self.fields["forget"].disabled = not stored
+            if name in self.fields:  # a page leaves them out for those who may not use secrets
+                self.fields[name].help_text = (
+                    _("Set. Leave it empty to keep it.") if stored else _("Not set.")
+                )
+        if "forget" in self.fields:
+            self.fields["forget"].disabled = not stored
 
 
 def _password_field(label: Any) -> forms.CharField:

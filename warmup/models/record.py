@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any, Self
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from core.errors import AppendOnly
 from core.models import Account
+from core.permissions import may_use_secrets
 from warmup.models.run import WarmupAccount
 from warmup.models.task import WarmupTask
 
@@ -71,12 +75,21 @@ class LogLine(models.Model):
         return f"{self.event} {self.text}"
 
 
+class ArtifactQuerySet(models.QuerySet["Artifact"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """What `user` may see, given that they may see artifacts."""
+        return self if may_use_secrets(user) else self.filter(kind__in=Artifact.WITHOUT_SECRETS)
+
+
 class Artifact(models.Model):
     """Evidence of a run. The file is sealed, under a UUID name in the data directory."""
 
     class Kind(models.TextChoices):
         SCREENSHOT = "screenshot", _("Screenshot")
         HTML = "html", _("Page HTML")
+
+    # Secret steps are not photographed; every other kind, and each new one, may hold secrets.
+    WITHOUT_SECRETS = frozenset({Kind.SCREENSHOT})
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     run = models.ForeignKey(WarmupAccount, models.CASCADE, related_name="artifacts", verbose_name=_("run"))
@@ -86,6 +99,8 @@ class Artifact(models.Model):
     name = models.CharField(_("name"), max_length=100)
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = ArtifactQuerySet.as_manager()
 
     class Meta:
         ordering = ["created_at"]
@@ -113,18 +128,44 @@ class DailyCount(models.Model):
         return f"{self.name}: {self.used}"
 
 
-class AuditEntry(models.Model):
-    """Who asked for what. Rows are only added."""
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Adds and reads, and nothing else."""
 
+    def update(self, **_: Any) -> int:
+        raise AppendOnly("audit entries are not changed")
+
+    def bulk_update(self, *_: Any, **__: Any) -> int:
+        raise AppendOnly("audit entries are not changed")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnly("audit entries are not deleted")
+
+
+class AuditEntry(models.Model):
+    """Who did what. Rows are only added; triggers of the database see to it (`warmup.append_only`)."""
+
+    # No constraint: the entry outlives the user, and stays as it was written.
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_constraint=False,
     )
     actor_name = models.CharField(_("actor"), max_length=150)
     verb = models.CharField(_("verb"), max_length=30)
+    kind = models.CharField(_("kind"), max_length=50, blank=True)  # a model's label: "core.account"
+    object_key = models.CharField(_("key"), max_length=64, blank=True)
     object = models.CharField(_("object"), max_length=200)
+    # Of the task that it is about, if any: no foreign key, for the entry outlives the task.
+    task_key = models.BigIntegerField(_("task"), null=True, blank=True, db_index=True)
     count = models.PositiveIntegerField(_("accounts"), default=0)
     reason = models.CharField(_("reason"), max_length=500, blank=True)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
     at = models.DateTimeField(_("time"), auto_now_add=True)
+
+    objects = AuditQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
@@ -133,3 +174,11 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.verb} {self.object}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnly("audit entries are not changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_: Any, **__: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnly("audit entries are not deleted")

@@ -76,13 +76,17 @@ def test_record_is_escaped(boss: Client, rows: dict[str, Any], kind: str) -> Non
         assert "<script>alert(1)" not in boss.get(address(rows[kind], page)).content.decode()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "auditentry"])
 def test_empty_list_says_why(boss: Client, rows: dict[str, Any], kind: str) -> None:
     row = rows[kind]
     type(row).objects.all().delete()
 
     assert boss.get(address(row, "changelist")).status_code == 200
     assert "yet</h2>" in boss.get(address(row, "changelist")).content.decode()
+
+
+def test_empty_audit_says_why(boss: Client) -> None:
+    assert "Nothing done yet" in boss.get(reverse("admin:warmup_auditentry_changelist")).content.decode()
 
 
 def test_log_line_of_no_run(boss: Client) -> None:
