@@ -7,7 +7,7 @@ line. Every verb raises a `WarmupError` and changes nothing when it does not app
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -251,12 +251,18 @@ def _queue_again(locked: WarmupTask, now: datetime) -> None:
 
 
 def restart(
-    task: WarmupTask, *, which: Literal["failed", "all"], by: Actor, latest_playbook: bool = False
+    task: WarmupTask,
+    *,
+    which: Literal["failed", "all"],
+    by: Actor,
+    latest_playbook: bool = False,
+    reasons: Collection[str] | None = None,
 ) -> int:
     """Run again from the first step: the FAILED and STOPPED runs, or all that are not running.
 
-    History stays; attempts are counted afresh. With `latest_playbook` the task moves to the newest
-    version of its playbook, which only a restart of all of an ended task may do. Returns how many.
+    With `reasons`, only runs that ended for one of these (`warmup.failures`). History stays; attempts are
+    counted afresh. With `latest_playbook` the task moves to the newest version of its playbook, which only
+    a restart of all of an ended task may do. Returns how many.
     """
     statuses = [RunStatus.FAILED, RunStatus.STOPPED]
     if which == "all":
@@ -267,6 +273,8 @@ def restart(
         if latest_playbook:
             _move_to_latest_playbook(locked, which)
         again = task.runs.filter(status__in=statuses)
+        if reasons is not None:
+            again = again.filter(reason__in=reasons)
         count = again.transition(RunStatus.PENDING, now=now, **AFRESH)
         if not count:
             raise IllegalTransition(f"task '{task}' has no run to restart")

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from core.admin import duration, moment
+from warmup.admin import failures
 from warmup.admin.board import Board, boards
 from warmup.admin.display import (
     counts,
@@ -80,7 +81,8 @@ def live_context(request: HttpRequest, task: WarmupTask, *, control: bool) -> di
     live = reverse("admin:warmup_warmuptask_live", args=[task.pk])
     # The controls are sent again only when they change: a dialog may be opening from one of them.
     state = "-".join([board.status, *verbs])
-    return {
+    failed = board.counts[RunStatus.FAILED]
+    return failures.context(request, task, failed, control=control) | {
         "task_id": task.pk,
         "board": board,
         "badge": task_badge(board.status),
@@ -108,7 +110,7 @@ def live_context(request: HttpRequest, task: WarmupTask, *, control: bool) -> di
             for name in LEVELS
         ],
         "shown": shown,
-        "live_url": f"{live}?{shown.query(shown=state)}",
+        "live_url": f"{live}?{shown.query(shown=state, failed=failed)}",
     }
 
 

@@ -21,7 +21,7 @@ from unfold.views import ChangeList
 
 from core.admin import Admin, EmptyState, moment
 from core.errors import WarmupError
-from warmup.admin import deletion, task_page
+from warmup.admin import deletion, failures, task_page
 from warmup.admin.board import Board, boards
 from warmup.admin.confirm import act_on_chosen, actor, ask_or_act
 from warmup.admin.display import counts, link, meter, task_badge
@@ -149,6 +149,11 @@ class TaskAdmin(Admin):
             path("board/", wrap(self.board_view), name="warmup_warmuptask_board"),
             path("<int:task_id>/live/", wrap(self.live_view), name="warmup_warmuptask_live"),
             path("<int:task_id>/verb/<str:name>/", wrap(self.verb_view), name="warmup_warmuptask_verb"),
+            path(
+                "<int:task_id>/failures/<str:key>/restart/",
+                wrap(self.restart_cluster_view),
+                name="warmup_warmuptask_restart_cluster",
+            ),
             *super().get_urls(),
         ]
 
@@ -191,6 +196,19 @@ class TaskAdmin(Admin):
         if task is None or name not in VERBS:
             return self.gone(request, task_id)
         return ask_or_act(self, request, task, VERBS[name])
+
+    def restart_cluster_view(self, request: HttpRequest, task_id: int, key: str) -> HttpResponse:
+        """Starts the runs that failed alike again: asks on GET, does it on POST."""
+        if not self.has_control_permission(request):
+            raise PermissionDenied
+        task = self.get_queryset(request).select_related("site", "playbook").filter(pk=task_id).first()
+        if task is None:
+            return self.gone(request, task_id)
+        verb = failures.restart_verb(task, key)
+        if verb is None:
+            messages.info(request, _("These failures are gone: their runs were started again."))
+            return HttpResponseRedirect(reverse("admin:warmup_warmuptask_change", args=[task_id]))
+        return ask_or_act(self, request, task, verb)
 
     # ---- deletion ----
 

@@ -16,6 +16,7 @@ from tests.warmup.admin.conftest import StaffClient, told
 from warmup import services
 from warmup.admin.board import boards
 from warmup.admin.verbs import VERBS
+from warmup.failures import clusters
 from warmup.models import AuditEntry, LogLine, WarmupTask
 from warmup.states import RunStatus, TaskStatus
 from warmup.types import Outcome
@@ -383,3 +384,45 @@ def test_restart_all_keeps_the_playbook_unless_asked(boss: Client) -> None:
     task.refresh_from_db()
     assert task.playbook.version == 1
     assert task.status == TaskStatus.QUEUED
+
+
+def test_failures_that_are_alike_are_shown_and_started_again_together(boss: Client) -> None:
+    task = factories.started_task(4)
+    for reason in ("steps[0] <open>: 500", "steps[1] like: after 2 s", "steps[1] like: after 3 s"):
+        factories.end(task, Outcome("FAILED", reason=reason))
+    page = boss.get(page_url(task)).content.decode()
+    found = re.findall(r'<a class="text-link" href="([^"]+/failures/[0-9a-f]{16}/restart/)"', page)
+    assert len(found) == 2
+    assert "steps[0] &lt;open&gt;: #" in page
+
+    question = boss.get(found[0]).content.decode()
+    assert "Restart these: 1 task, 2 accounts" in question
+    assert task.runs.filter(status="FAILED").count() == 3
+    response = boss.post(found[0], follow=True)
+
+    assert told(response) == ["Restarted: 1 task, 2 accounts."]
+    assert task.runs.get(status="FAILED").reason == "steps[0] <open>: 500"
+    again = boss.post(found[0], follow=True)
+    assert told(again) == ["These failures are gone: their runs were started again."]
+
+
+def test_failures_are_sent_again_only_when_there_are_more(boss: Client) -> None:
+    task = factories.started_task(3)
+    factories.end(task, Outcome("FAILED", reason="x"))
+    live = live_url(task)
+
+    assert "task-failures" not in boss.get(f"{live}?failed=1").content.decode()
+    assert "task-failures" in boss.get(f"{live}?failed=0").content.decode()
+
+
+def test_who_may_not_control_a_task_restarts_no_failures(staff: StaffClient) -> None:
+    task = factories.started_task(2)
+    factories.end(task, Outcome("FAILED", reason="x"))
+    viewer = staff("warmup.view_warmuptask", "warmup.view_warmupaccount")
+
+    page = viewer.get(page_url(task)).content.decode()
+    assert "Failures that are alike" in page
+    assert "/restart/" not in page.split("task-failures")[1].split("</section>")[0]
+    key = clusters(task)[0].key
+    address = reverse("admin:warmup_warmuptask_restart_cluster", args=[task.pk, key])
+    assert viewer.post(address).status_code == 403
