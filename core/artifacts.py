@@ -43,6 +43,11 @@ def path_of(name: UUID) -> Path:
     return folder() / name.hex[:2] / name.hex
 
 
+def place_of(path: Path) -> str:
+    """What the content of this file is bound to: the file opens under its own name only."""
+    return f"artifact {path.name}"
+
+
 def write(name: UUID, content: bytes) -> int:
     """Seal and save; returns the size on disk in bytes.
 
@@ -52,7 +57,7 @@ def write(name: UUID, content: bytes) -> int:
     _need_room()
     path = path_of(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sealed = secrets.encrypt(content)
+    sealed = secrets.encrypt(content, place_of(path))
     replace(path, sealed)
     return len(sealed)
 
@@ -72,7 +77,8 @@ def replace(path: Path, sealed: bytes) -> None:
 
 def read(name: UUID) -> bytes:
     """The content in the clear; raises FileNotFoundError or `SecretUnreadable`."""
-    return secrets.decrypt(path_of(name).read_bytes())
+    path = path_of(name)
+    return secrets.decrypt(path.read_bytes(), place_of(path))
 
 
 def delete(name: UUID) -> None:

@@ -99,7 +99,7 @@ class ElementMissing(BrowserError):
 
 
 class StateRejected(BrowserError):
-    """A saved storage state is damaged, foreign or too large to restore. The run FAILS."""
+    """A storage state is damaged, of another site, or too large to restore. It is not saved; a run FAILS."""
 
 
 class HttpError(BrowserError):

@@ -5,14 +5,19 @@ Secrets stand in one-to-one tables of their own, which lists never load.
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
 
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from core import secrets
-from core.errors import SecretUnreadable
+from core.errors import StateRejected
+from core.storage_state import check_own, check_state, summary_of
 from core.types import AccountSpec, LoggedInProbe, LogInForm, ProxySpec, SiteSpec, StorageState, Target
 
 
@@ -79,7 +84,7 @@ class Proxy(models.Model):
     def spec(self) -> ProxySpec:
         """Server and credentials; raises `SecretUnreadable`."""
         secret = getattr(self, "secret", None)
-        credentials = secrets.decrypt_json(secret.credentials) if secret else {}
+        credentials = secret.open() if secret else {}
         return ProxySpec(self.server, credentials.get("username"), credentials.get("password"))
 
 
@@ -87,7 +92,7 @@ class ProxySecret(models.Model):
     """The credentials of a proxy: a sealed `{"username", "password"}`."""
 
     proxy = models.OneToOneField(Proxy, models.CASCADE, related_name="secret")
-    credentials = secrets.SealedField()
+    credentials = secrets.SealedField(bound_to=("proxy_id",))
 
     class Meta:
         verbose_name = _("proxy credentials")
@@ -95,6 +100,20 @@ class ProxySecret(models.Model):
 
     def __str__(self) -> str:
         return f"credentials of {self.proxy_id}"
+
+    @classmethod
+    def store(cls, proxy: Proxy, credentials: Mapping[str, str | None]) -> None:
+        """Seal and save, in the place of what was stored."""
+        place = secrets.place_of(cls(proxy=proxy), "credentials")
+        sealed = secrets.encrypt_json(dict(credentials), place)
+        cls.objects.update_or_create(proxy=proxy, defaults={"credentials": sealed})
+
+    def open(self) -> dict[str, str | None]:
+        """`{"username", "password"}` in the clear; raises `SecretUnreadable`."""
+        opened: dict[str, str | None] = secrets.decrypt_json(
+            self.credentials, secrets.place_of(self, "credentials")
+        )
+        return opened
 
 
 class Account(models.Model):
@@ -125,17 +144,22 @@ class Account(models.Model):
         return self.username
 
     def current_state(self) -> SessionState | None:
-        """The newest saved state."""
+        """The newest version of the saved state."""
         return self.states.order_by("-pk").first()
 
     def spec(self) -> AccountSpec:
-        """What a run needs of the account, secrets in the clear; raises `SecretUnreadable`."""
+        """What a run needs of the account, secrets in the clear.
+
+        Raises `SecretUnreadable`, and `StateRejected` when the saved state is not one to be restored.
+        """
         secret = getattr(self, "secret", None)
         state = self.current_state()
+        if state is not None:
+            state.account = self
         return AccountSpec(
             id=self.pk,
             username=self.username,
-            password=secrets.decrypt(secret.password).decode() if secret else None,
+            password=secret.open() if secret else None,
             proxy=self.proxy.spec() if self.proxy else None,
             storage_state=state.open() if state else None,
         )
@@ -145,7 +169,7 @@ class AccountSecret(models.Model):
     """The sealed password of an account."""
 
     account = models.OneToOneField(Account, models.CASCADE, related_name="secret")
-    password = secrets.SealedField()
+    password = secrets.SealedField(bound_to=("account_id",))
 
     class Meta:
         verbose_name = _("account password")
@@ -154,17 +178,45 @@ class AccountSecret(models.Model):
     def __str__(self) -> str:
         return f"password of {self.account_id}"
 
+    @classmethod
+    def sealed(cls, account: Account, password: str) -> AccountSecret:
+        """A row to save, for a saved account."""
+        secret = cls(account=account)
+        secret.password = secrets.encrypt(password.encode(), secrets.place_of(secret, "password"))
+        return secret
+
+    @classmethod
+    def store(cls, account: Account, password: str) -> None:
+        """Seal and save, in the place of what was stored."""
+        sealed = cls.sealed(account, password).password
+        cls.objects.update_or_create(account=account, defaults={"password": sealed})
+
+    def open(self) -> str:
+        """The password in the clear; raises `SecretUnreadable`."""
+        return secrets.decrypt(self.password, secrets.place_of(self, "password")).decode()
+
 
 class SessionState(models.Model):
-    """One saved version of an account's browser state. Rows are only added and pruned, never changed."""
+    """One saved version of an account's browser state. Rows are only added and pruned, never changed.
+
+    Beside what is sealed stand numbers and names for people, and no value. The newest version is the one
+    that the next run begins with.
+    """
 
     KEEP = 5  # versions per account
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="states")
-    sealed = secrets.SealedField()
+    # Known before the row is saved, other than its key: what is sealed is bound to this very version.
+    uuid = models.UUIDField(default=uuid.uuid4, editable=False)
+    sealed = secrets.SealedField(bound_to=("account_id", "uuid"))
     size_bytes = models.PositiveIntegerField(_("size in bytes"))
     cookies = models.PositiveIntegerField(_("cookies"))
     origins = models.PositiveIntegerField(_("origins"))
+    cookie_names = models.JSONField(_("names of cookies"), default=list)
+    origin_names = models.JSONField(_("names of origins"), default=list)
+    # Of the cookies that keep the account logged in (`core.storage_state.Summary`).
+    expires_first = models.DateTimeField(_("first log-in cookie expires"), null=True, blank=True)
+    expires_last = models.DateTimeField(_("last log-in cookie expires"), null=True, blank=True)
     created_at = models.DateTimeField(_("saved"), auto_now_add=True)
 
     class Meta:
@@ -176,25 +228,43 @@ class SessionState(models.Model):
         return f"state {self.pk} of account {self.account_id}"
 
     @classmethod
+    def prepared(cls, account_id: int, site: Site, state: StorageState) -> SessionState:
+        """A version to save, for a saved account of the site.
+
+        Raises `StateRejected` when the state is damaged, too large, or of another site.
+        """
+        check_state(state)
+        check_own(state, site.allowed_hosts)
+        version = cls(account_id=account_id)
+        version.sealed = secrets.encrypt_json(state, secrets.place_of(version, "sealed"))
+        version.size_bytes = len(version.sealed)
+        for name, value in asdict(summary_of(state, site.base_url, timezone.now())).items():
+            setattr(version, name, value)
+        return version
+
+    @classmethod
     def save_version(cls, account_id: int, state: StorageState) -> SessionState:
-        """Add a version and prune to the newest KEEP."""
-        sealed = secrets.encrypt_json(state)
-        version = cls.objects.create(
-            account_id=account_id,
-            sealed=sealed,
-            size_bytes=len(sealed),
-            cookies=len(state.get("cookies", [])),
-            origins=len(state.get("origins", [])),
-        )
-        kept = cls.objects.filter(account_id=account_id).order_by("-pk").values("pk")[: cls.KEEP]
-        cls.objects.filter(account_id=account_id).exclude(
-            pk__in=list(kept.values_list("pk", flat=True))
-        ).delete()
+        """Add a version and prune to the newest KEEP.
+
+        Raises `StateRejected` when the state is damaged, too large, or of another site.
+        """
+        version = cls.prepared(account_id, Site.objects.get(accounts=account_id), state)
+        version.save()
+        newest = cls.objects.filter(account_id=account_id).order_by("-pk").values_list("pk", flat=True)
+        kept = list(newest[: cls.KEEP])
+        # Below the last one that is kept: a version that is added at this moment is not touched.
+        cls.objects.filter(account_id=account_id, pk__lt=kept[-1]).delete()
         return version
 
     def open(self) -> StorageState:
-        """The state in the clear; raises `SecretUnreadable`."""
-        state: Any = secrets.decrypt_json(self.sealed)
-        if not isinstance(state, dict):
-            raise SecretUnreadable("a saved state is damaged: it holds no object")
-        return state
+        """The state in the clear.
+
+        Raises `SecretUnreadable`, and `StateRejected` when it is damaged, too large, or of another site.
+        """
+        state: Any = secrets.decrypt_json(self.sealed, secrets.place_of(self, "sealed"))
+        try:
+            check_state(state)
+            check_own(state, self.account.site.allowed_hosts)
+        except StateRejected as error:
+            raise StateRejected(f"{self}: {error}, or go back to another version") from None
+        return cast(StorageState, state)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import factory
 from django.contrib.auth.models import User
 from factory.django import DjangoModelFactory
 
-from core import secrets
 from core.models import Account, AccountSecret, Site
 from warmup import services, store
 from warmup.models import Playbook, WarmupAccount, WarmupTask
@@ -48,7 +48,17 @@ class AccountFactory(DjangoModelFactory[Account]):
 
     @factory.post_generation
     def password(self: Any, create: bool, extracted: str | None, **_: Any) -> None:
-        AccountSecret.objects.create(account=self, password=secrets.encrypt((extracted or "pw").encode()))
+        AccountSecret.store(self, extracted or "pw")
+
+
+def cookie(name: str = "session", value: str = "1", **more: Any) -> dict[str, Any]:
+    """A cookie of the factories' sites, as Playwright writes it."""
+    return {"name": name, "value": value, "domain": "site.test", "path": "/", **more}
+
+
+def state(*cookies: dict[str, Any], origins: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """A storage state of such a site."""
+    return {"cookies": list(cookies), "origins": list(origins)}
 
 
 class UserFactory(DjangoModelFactory[User]):

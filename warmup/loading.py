@@ -9,8 +9,7 @@ from typing import Any
 
 from django.db import models, transaction
 
-from core import secrets
-from core.errors import InvalidInput, SecretUnreadable
+from core.errors import InvalidInput, SecretUnreadable, StateRejected
 from core.models import Account, AccountSecret, Proxy, ProxySecret, SessionState, Site
 from core.types import Target
 from warmup import audit
@@ -55,10 +54,10 @@ def load(text: str, *, source: str, by: Actor) -> Report:
             count("sites", _load_site(site))
         for proxy in content.proxies:
             count("proxies", _load_proxy(proxy))
-        _load_accounts(content.accounts, count)
+        faults = []
+        _load_accounts(content.accounts, count, faults)
         for playbook in content.playbooks:
             count("playbooks", CREATED if Playbook.save_version(playbook)[1] else SAME)
-        faults = []
         for place, task in placed("tasks", content.tasks):
             what = _load_task(place, task, faults)
             count("tasks", what)
@@ -126,24 +125,24 @@ def _load_proxy(entry: ProxyEntry) -> str:
         if stored is None:
             return what
         stored.delete()
-    elif stored is not None and _opens_as(stored.credentials, wanted):
+    elif stored is not None and _opens_as(stored, wanted):
         return what
     else:
-        ProxySecret.objects.update_or_create(
-            proxy=proxy, defaults={"credentials": secrets.encrypt_json(wanted)}
-        )
+        ProxySecret.store(proxy, wanted)
     return CREATED if what == CREATED else CHANGED
 
 
-def _opens_as(token: bytes, value: object) -> bool:
-    """Whether a token holds `value`; one that no key opens is replaced, as if it did not."""
+def _opens_as(secret: AccountSecret | ProxySecret, value: object) -> bool:
+    """Whether a secret is `value`; one that does not open is replaced, as if it were not."""
     try:
-        return bool(secrets.decrypt_json(token) == value)
+        return bool(secret.open() == value)
     except SecretUnreadable:
         return False
 
 
-def _load_accounts(entries: Sequence[AccountEntry], count: Callable[[str, str], None]) -> None:
+def _load_accounts(
+    entries: Sequence[AccountEntry], count: Callable[[str, str], None], faults: list[str]
+) -> None:
     """In batches: ten thousand accounts are an ordinary file."""
     sites = {site.slug: site for site in Site.objects.all()}
     proxies = {proxy.name: proxy for proxy in Proxy.objects.all()}
@@ -160,14 +159,14 @@ def _load_accounts(entries: Sequence[AccountEntry], count: Callable[[str, str], 
         ]
         created = {(row.site_id, row.username): row for row in Account.objects.bulk_create(fresh)}
         new_secrets = []
-        for entry in batch:
+        for number, entry in enumerate(batch, start=start):
             key = (sites[entry.site].pk, entry.username)
             account = created.get(key) or known[key]
             what = CREATED if key in created else _write(account, {"proxy": proxies.get(entry.proxy or "")})
             stored = None if key in created else getattr(account, "secret", None)
             secret = _password(account, stored, entry.password)
             new_secrets += [secret] if secret else []
-            changed = bool(secret) | _load_state(account, entry)
+            changed = bool(secret) | _load_state(account, f"accounts[{number}]", entry, faults)
             count("accounts", CHANGED if what == SAME and changed else what)
         AccountSecret.objects.bulk_create(
             new_secrets, update_conflicts=True, unique_fields=["account"], update_fields=["password"]
@@ -178,22 +177,22 @@ def _password(account: Account, stored: AccountSecret | None, password: str | No
     """The secret to save; None when nothing changes. No password in the file leaves the stored one."""
     if password is None:
         return None
-    if stored is not None:
-        try:
-            if secrets.decrypt(stored.password) == password.encode():
-                return None
-        except SecretUnreadable:
-            pass  # no key opens it: it is replaced
-    return AccountSecret(account=account, password=secrets.encrypt(password.encode()))
+    if stored is not None and _opens_as(stored, password):
+        return None
+    return AccountSecret.sealed(account, password)
 
 
-def _load_state(account: Account, entry: AccountEntry) -> bool:
+def _load_state(account: Account, place: str, entry: AccountEntry, faults: list[str]) -> bool:
     if entry.storage_state is None:
         return False
     digest = hashlib.sha256(json.dumps(entry.storage_state, sort_keys=True).encode()).hexdigest()
     if account.loaded_state_digest == digest:
         return False
-    SessionState.save_version(account.pk, entry.storage_state)
+    try:
+        SessionState.save_version(account.pk, entry.storage_state)
+    except StateRejected as error:
+        faults.append(f"{place}.storage_state: {error}")
+        return False
     Account.objects.filter(pk=account.pk).update(loaded_state_digest=digest)
     return True
 

@@ -8,8 +8,9 @@ from core.browser.options import BrowserOptions
 from core.browser.probe import probe
 from core.browser.processes import reap_orphans
 from core.browser.session import Browser, launch
-from core.browser.state import MAX_BYTES, MAX_ORIGINS
-from core.browser.urls import check_url, host_allowed, origin_of, shown_url
+from core.browser.urls import check_url, shown_url
+from core.origins import host_allowed, origin_of
+from core.storage_state import MAX_BYTES, MAX_ORIGINS
 
 __all__ = [
     "MAX_BYTES",

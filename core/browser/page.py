@@ -12,8 +12,9 @@ from core.browser.calls import Calls
 from core.browser.journal import Journal
 from core.browser.listeners import Listeners
 from core.browser.state import ScriptedOrigin, fit
-from core.browser.urls import SCHEMES, check_url, retry_after, shown_url
+from core.browser.urls import check_url, retry_after, shown_url
 from core.errors import BrowserError, ElementMissing, HttpError, NavigationFailed, RateLimited
+from core.origins import SCHEMES
 from core.page import PageEvent
 from core.text import clean
 from core.types import Attempt, SiteSpec, StorageState
@@ -204,7 +205,7 @@ class BrowserPage:
         state: StorageState = {"cookies": found.get("cookies", []), "origins": found.get("origins", [])}
         if self._scripted is not None:
             state = self._scripted.unvisited(state)
-        return fit(state, self._site.base_url)
+        return fit(state, self._site.base_url, self._site.allowed_hosts)
 
     # ---- how -------------------------------------------------------------------------------------
 

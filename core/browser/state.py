@@ -19,26 +19,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.browser.urls import origin_of
 from core.errors import StateRejected
+from core.origins import origin_of
+from core.storage_state import (
+    COOKIE_OTHERS,
+    COOKIE_TEXTS,
+    DATABASES,
+    MAX_BYTES,
+    MAX_ORIGINS,
+    check_state,
+    own_part,
+    size_of,
+)
 from core.types import StorageState
 
-MAX_BYTES = 1024 * 1024
-MAX_ORIGINS = 50
-
-_COOKIE_TEXTS = ("name", "value", "domain", "path")
-_COOKIE_OTHERS: Mapping[str, type | tuple[type, ...]] = {
-    "expires": (int, float),
-    "httpOnly": bool,
-    "secure": bool,
-    "sameSite": str,
-    "partitionKey": str,
-}
 # Others, such as a browser extension's export adds, are left out.
-_COOKIE_KEYS = {*_COOKIE_TEXTS, *_COOKIE_OTHERS, "_crHasCrossSiteAncestor"}
-_SAME_SITE = ("Strict", "Lax", "None")
-# What only Playwright's own restoring can bring back.
-_DATABASES = ("indexedDB", "opfs")
+_COOKIE_KEYS = {*COOKIE_TEXTS, *COOKIE_OTHERS, "_crHasCrossSiteAncestor"}
 
 _SCRIPT = """(() => {
   if (window !== window.top || location.origin !== %(origin)s) return;
@@ -86,12 +82,12 @@ def divide(state: StorageState | None, base_url: str) -> tuple[StorageState | No
     """
     if state is None:
         return None, None
-    _check(state)
+    check_state(state)
     base = origin_of(base_url)
     scripted = None
     others = []
     for origin in state.get("origins") or []:
-        if origin_of(origin["origin"]) == base and base and not any(origin.get(name) for name in _DATABASES):
+        if origin_of(origin["origin"]) == base and base and not any(origin.get(name) for name in DATABASES):
             items = [(item["name"], item["value"]) for item in origin.get("localStorage") or []]
             scripted = ScriptedOrigin(base, items) if items else None
         else:
@@ -103,81 +99,25 @@ def divide(state: StorageState | None, base_url: str) -> tuple[StorageState | No
     return {"cookies": cookies, "origins": others}, scripted
 
 
-def fit(state: StorageState, base_url: str) -> StorageState:
-    """`state` small enough to be restored later: the site's own origin, then others, the smallest first.
+def fit(state: StorageState, base_url: str, allowed_hosts: Sequence[str]) -> StorageState:
+    """`state` as it can be restored later: the site's own origin, then others, the smallest first.
 
-    An origin that does not fit loses its databases, or else is left out. Raises `StateRejected` when
-    the site's own cookies and localStorage alone are too large.
+    What is of no allowed host is left out. An origin that does not fit loses its databases, or else is
+    left out too. Raises `StateRejected` when the site's own cookies and localStorage alone are too large.
     """
     base = origin_of(base_url)
-    cookies = state.get("cookies", [])
-    left = MAX_BYTES - _size({"cookies": cookies, "origins": []})
+    state = own_part(state, allowed_hosts)
+    cookies = state["cookies"]
+    left = MAX_BYTES - size_of({"cookies": cookies, "origins": []})
     kept: list[Mapping[str, Any]] = []
-    for origin in sorted(state.get("origins", []), key=lambda entry: (entry["origin"] != base, _size(entry))):
-        slim = {name: value for name, value in origin.items() if name not in _DATABASES}
-        chosen = next((form for form in (origin, slim) if _size(form) < left), None)
+    for origin in sorted(state["origins"], key=lambda entry: (entry["origin"] != base, size_of(entry))):
+        slim = {name: value for name, value in origin.items() if name not in DATABASES}
+        chosen = next((form for form in (origin, slim) if size_of(form) < left), None)
         if chosen is not None and len(kept) < MAX_ORIGINS:
             kept.append(chosen)
-            left -= _size(chosen) + 1
+            left -= size_of(chosen) + 1
         elif origin["origin"] == base:
             left = -1
     if left < 0:
         raise StateRejected(f"the site keeps more than the {MAX_BYTES} bytes of state that can be restored")
     return {"cookies": cookies, "origins": kept}
-
-
-def _check(state: object) -> None:
-    if not isinstance(state, dict) or not state.keys() & {"cookies", "origins"}:
-        raise StateRejected("the saved state is not an object with cookies or origins")
-    origins = _objects(state, "origins", "the saved state")
-    if len(origins) > MAX_ORIGINS:
-        raise StateRejected(f"the saved state has {len(origins)} origins; at most {MAX_ORIGINS} are restored")
-    size = _size(state)
-    if size > MAX_BYTES:
-        raise StateRejected(f"the saved state has {size} bytes; at most {MAX_BYTES} are restored")
-    for number, cookie in enumerate(_objects(state, "cookies", "the saved state")):
-        _check_cookie(cookie, f"cookies[{number}]")
-    for number, origin in enumerate(origins):
-        _check_origin(origin, f"origins[{number}]")
-
-
-def _check_cookie(cookie: Mapping[str, Any], place: str) -> None:
-    for name in _COOKIE_TEXTS:
-        if not isinstance(cookie.get(name), str):
-            raise StateRejected(f"{place}.{name}: missing, or not a text")
-    for name, kind in _COOKIE_OTHERS.items():
-        value = cookie.get(name)
-        # A bool is an int to Python, but no time to a browser.
-        if value is not None and (not isinstance(value, kind) or (name == "expires" and value is True)):
-            raise StateRejected(f"{place}.{name}: of the wrong type")
-    if cookie.get("sameSite", "Lax") not in _SAME_SITE:
-        raise StateRejected(f"{place}.sameSite: not one of {', '.join(_SAME_SITE)}")
-
-
-def _check_origin(origin: Mapping[str, Any], place: str) -> None:
-    url = origin.get("origin")
-    if not isinstance(url, str) or origin_of(url) is None:
-        raise StateRejected(f"{place}.origin: not an http(s) origin")
-    for number, item in enumerate(_objects(origin, "localStorage", place)):
-        if not isinstance(item.get("name"), str) or not isinstance(item.get("value"), str):
-            raise StateRejected(f"{place}.localStorage[{number}]: not a name and a value")
-    for name in _DATABASES:
-        _objects(origin, name, place)
-
-
-def _objects(holder: Mapping[str, Any], name: str, place: str) -> Sequence[Mapping[str, Any]]:
-    """The list of objects `name` of `holder`; an absent one is empty."""
-    value = holder.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-        raise StateRejected(f"{place}.{name}: not a list of objects")
-    return value
-
-
-def _size(value: object) -> int:
-    """The size as JSON, in bytes."""
-    try:
-        return len(json.dumps(value, separators=(",", ":"), allow_nan=False))
-    except (TypeError, ValueError, RecursionError):
-        raise StateRejected("the saved state is no JSON") from None

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import SplitResult, urlsplit
 
 from core.errors import ForbiddenUrl
+from core.origins import SCHEMES, host_allowed, split_url
 from core.text import one_line
 
-SCHEMES = ("http", "https")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 # A longer pause than this is no answer to a run.
 _RETRY_AFTER_MOST = timedelta(days=7)
 
@@ -21,7 +19,7 @@ def check_url(url: str, allowed_hosts: Sequence[str]) -> None:
 
     Ports are not compared; `*.example.com` allows every host below `example.com`, not itself.
     """
-    parts = _split(url)
+    parts = split_url(url)
     if parts is None or parts.scheme not in SCHEMES or not parts.hostname:
         raise ForbiddenUrl(f"not an http(s) URL: {shown_url(url)}")
     # A browser reads these as other separators than Python does, and so sees another host.
@@ -31,31 +29,9 @@ def check_url(url: str, allowed_hosts: Sequence[str]) -> None:
         raise ForbiddenUrl(f"host not allowed: {shown_url(url)}")
 
 
-def host_allowed(host: str, allowed_hosts: Sequence[str]) -> bool:
-    """Whether one of `allowed_hosts` names `host`, in any case, with or without a trailing dot."""
-    host = host.lower().rstrip(".")
-    for allowed in allowed_hosts:
-        allowed = allowed.lower().rstrip(".").strip("[]")
-        if host == allowed or (
-            allowed.startswith("*.") and host.endswith(allowed[1:]) and host != allowed[2:]
-        ):
-            return True
-    return False
-
-
-def origin_of(url: str) -> str | None:
-    """`scheme://host[:port]` as browsers write it; None when `url` is not http(s)."""
-    parts = _split(url)
-    if parts is None or parts.scheme not in SCHEMES or not parts.hostname:
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = parts.port
-    return f"{parts.scheme}://{host}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
-
-
 def shown_url(url: str) -> str:
     """`url` for messages and logs: without user, query and fragment, which may hold secrets."""
-    parts = _split(url)
+    parts = split_url(url)
     if parts is None or not parts.scheme:
         return one_line(url.partition("?")[0].partition("#")[0], 200)
     if parts.scheme not in SCHEMES:
@@ -77,12 +53,3 @@ def retry_after(value: str | None, now: datetime | None = None) -> timedelta | N
         moment = moment.replace(tzinfo=UTC)
     pause = moment - (now or datetime.now(UTC))
     return min(max(pause, timedelta()), _RETRY_AFTER_MOST)
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises when it is no number
-    except ValueError:
-        return None
-    return parts

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.browser.state import MAX_BYTES, MAX_ORIGINS, divide, fit
+from core.browser.state import divide, fit
 from core.errors import StateRejected
+from core.storage_state import MAX_BYTES, MAX_ORIGINS
 
 BASE = "https://example.com"
+HOSTS = ("example.com", "*.test")
 
 
 def origin(url: str, size: int = 1, **more: Any) -> dict[str, Any]:
@@ -151,13 +153,16 @@ def test_unvisited_items_are_kept() -> None:
 
 
 def test_fit_keeps_what_fits_as_it_is() -> None:
-    assert fit(STATE, BASE) == {"cookies": [COOKIE], "origins": [STATE["origins"][0], *STATE["origins"][1:]]}
+    assert fit(STATE, BASE, HOSTS) == {
+        "cookies": [COOKIE],
+        "origins": [STATE["origins"][0], *STATE["origins"][1:]],
+    }
 
 
 def test_fit_lets_databases_go_before_origins() -> None:
     large = origin(BASE, 10, indexedDB=[{"name": "x" * MAX_BYTES}])
 
-    fitted = fit({"cookies": [], "origins": [large]}, BASE)
+    fitted = fit({"cookies": [], "origins": [large]}, BASE, HOSTS)
 
     assert fitted["origins"] == [origin(BASE, 10)]
 
@@ -169,7 +174,7 @@ def test_fit_keeps_the_sites_own_origin_and_small_ones() -> None:
         origin(BASE, 9000),
     ]
 
-    fitted = fit({"cookies": [], "origins": origins}, BASE)
+    fitted = fit({"cookies": [], "origins": origins}, BASE, HOSTS)
 
     assert [kept["origin"] for kept in fitted["origins"]] == [BASE, "https://small.test"]
 
@@ -177,10 +182,17 @@ def test_fit_keeps_the_sites_own_origin_and_small_ones() -> None:
 def test_fit_keeps_as_many_origins_as_can_be_restored() -> None:
     origins = [origin(f"https://{number}.test") for number in range(80)] + [origin(BASE)]
 
-    fitted = fit({"cookies": [], "origins": origins}, BASE)
+    fitted = fit({"cookies": [], "origins": origins}, BASE, HOSTS)
 
     assert len(fitted["origins"]) == MAX_ORIGINS
     assert fitted["origins"][0]["origin"] == BASE
+
+
+def test_fit_leaves_out_what_is_of_no_allowed_host() -> None:
+    foreign = {**COOKIE, "domain": "tracker.net"}
+    state = {"cookies": [foreign, COOKIE], "origins": [origin("https://tracker.net"), origin(BASE)]}
+
+    assert fit(state, BASE, HOSTS) == {"cookies": [COOKIE], "origins": [origin(BASE)]}
 
 
 @pytest.mark.parametrize(
@@ -192,14 +204,14 @@ def test_fit_keeps_as_many_origins_as_can_be_restored() -> None:
 )
 def test_fit_what_the_site_itself_needs_is_never_left_out(state: dict[str, Any]) -> None:
     with pytest.raises(StateRejected):
-        fit(state, BASE)
+        fit(state, BASE, HOSTS)
 
 
 @given(st.lists(st.tuples(st.integers(0, 70), st.integers(0, MAX_BYTES // 4)), max_size=12))
 def test_fit_what_was_fitted_can_be_restored(sizes: list[tuple[int, int]]) -> None:
     origins = [origin(f"https://{name}.test", size) for name, size in sizes]
 
-    fitted = fit({"cookies": [COOKIE], "origins": origins}, BASE)
+    fitted = fit({"cookies": [COOKIE], "origins": origins}, BASE, HOSTS)
 
     assert len(json.dumps(fitted, separators=(",", ":"))) <= MAX_BYTES
     divide(fitted, BASE)

@@ -1,4 +1,4 @@
-"""core.browser.urls: what may be opened, and how a URL is shown."""
+"""core.browser.urls and core.origins: what may be opened, and how a URL is shown."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.browser.urls import check_url, host_allowed, origin_of, retry_after, shown_url
+from core.browser.urls import check_url, retry_after, shown_url
 from core.errors import ForbiddenUrl
+from core.origins import host_allowed, origin_of
 
 ALLOWED = ("example.com", "*.example.com", "127.0.0.1", "[::1]")
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,21 @@ def stored(settings: Any, data_dir: Path) -> uuid.UUID:
     """One of each secret, under the old key."""
     settings.FIELD_KEYS = [OLD]
     account = factories.AccountFactory(password="pw")
-    SessionState.save_version(account.pk, {"cookies": [], "origins": []})
+    SessionState.save_version(account.pk, factories.state())
     proxy = Proxy.objects.create(name="office", server="http://127.0.0.1:1")
-    ProxySecret.objects.create(
-        proxy=proxy, credentials=secrets.encrypt_json({"username": "u", "password": "p"})
-    )
+    ProxySecret.store(proxy, {"username": "u", "password": "p"})
     name = uuid.uuid4()
     artifacts.write(name, b"evidence")
     return name
 
 
-def rotate() -> tuple[int, str]:
-    out, err = io.StringIO(), io.StringIO()
+def rotate(*arguments: str) -> tuple[int, str]:
+    """How the command exits, and all that it says."""
+    out = io.StringIO()
     try:
-        call_command("rotate_keys", stdout=out, stderr=err)
+        call_command("rotate_keys", *arguments, stdout=out, stderr=out, no_color=True)
     except SystemExit as exit_:
-        return int(exit_.code or 0), err.getvalue()
+        return int(exit_.code or 0), out.getvalue()
     return 0, out.getvalue()
 
 
@@ -51,20 +51,53 @@ def test_after_rotation_the_old_key_is_not_needed(settings: Any, stored: uuid.UU
 
     settings.FIELD_KEYS = [NEW]
     assert code == 0
-    assert "core.AccountSecret.password: 1 rotated" in out
-    assert "artifacts: 1 rotated" in out
-    assert secrets.decrypt(AccountSecret.objects.get().password) == b"pw"
+    assert out.splitlines() == [
+        "4 re-encrypted",
+        "core.ProxySecret.credentials: 1 on the newest key",
+        "core.AccountSecret.password: 1 on the newest key",
+        "core.SessionState.sealed: 1 on the newest key",
+        "artifacts: 1 on the newest key",
+        "every secret is on the newest key: older keys may be removed from FIELD_KEYS",
+    ]
+    assert AccountSecret.objects.get().open() == "pw"
     assert Proxy.objects.get().spec().password == "p"
-    assert SessionState.objects.get().open() == {"cookies": [], "origins": []}
+    assert SessionState.objects.get().open() == factories.state()
     assert artifacts.read(stored) == b"evidence"
 
 
-def test_every_sealed_column_is_rotated() -> None:
-    assert {f"{model._meta.label}.{name}" for model, name in rotation.sealed_columns()} == {
-        "core.AccountSecret.password",
-        "core.ProxySecret.credentials",
-        "core.SessionState.sealed",
-    }
+def test_check_only_reports_what_is_on_an_old_key(settings: Any, stored: uuid.UUID) -> None:
+    before = AccountSecret.objects.get().password
+    settings.FIELD_KEYS = [NEW, OLD]
+    AccountSecret.store(factories.AccountFactory.create(), "new")
+
+    code, out = rotate("--check")
+
+    assert code == 1
+    assert "core.AccountSecret.password: 1 on an old key, 1 on the newest key" in out
+    assert "artifacts: 1 on an old key" in out
+    assert "4 still on an old key: restart the workers" in out
+    assert AccountSecret.objects.earliest("pk").password == before
+
+
+def test_what_is_written_with_the_old_key_meanwhile_is_reported(
+    settings: Any, stored: uuid.UUID, monkeypatch: Any
+) -> None:
+    """A worker that was not restarted yet goes on with the old key first."""
+    settings.FIELD_KEYS = [OLD]
+    fresh = secrets.encrypt(b"late", secrets.place_of(AccountSecret.objects.get(), "password"))
+    settings.FIELD_KEYS = [NEW, OLD]
+    plain = rotation.report
+
+    def report() -> rotation.Report:
+        AccountSecret.objects.update(password=fresh)
+        return plain()
+
+    monkeypatch.setattr(rotation, "report", report)
+
+    code, out = rotate()
+
+    assert code == 1
+    assert "1 still on an old key" in out
 
 
 def test_second_rotation_finds_nothing_to_do(settings: Any, stored: uuid.UUID) -> None:
@@ -75,7 +108,7 @@ def test_second_rotation_finds_nothing_to_do(settings: Any, stored: uuid.UUID) -
     code, out = rotate()
 
     assert code == 0
-    assert "rotated" not in out
+    assert "0 re-encrypted" in out
     assert bytes(AccountSecret.objects.get().password) == before
 
 
@@ -83,26 +116,45 @@ def test_lost_key_is_reported_and_the_blob_kept(settings: Any, stored: uuid.UUID
     before = bytes(AccountSecret.objects.get().password)
     settings.FIELD_KEYS = [NEW]
 
-    code, err = rotate()
+    code, out = rotate()
 
     assert code == 1
-    assert "4 do not open" in err
+    assert "4 do not open" in out
+    account = AccountSecret.objects.get().account_id
+    assert f"core.AccountSecret.password account_id={account}: unreadable" in out
     assert bytes(AccountSecret.objects.get().password) == before
 
 
-def test_row_that_changes_meanwhile_is_left(settings: Any, stored: uuid.UUID, monkeypatch: Any) -> None:
+def test_what_changes_or_goes_meanwhile_is_left(settings: Any, stored: uuid.UUID, monkeypatch: Any) -> None:
     settings.FIELD_KEYS = [NEW, OLD]
-    plain = rotation.renewed
+    plain = rotation.everything
 
-    def change_first(token: bytes) -> tuple[str, bytes]:
-        AccountSecret.objects.update(password=secrets.encrypt(b"changed"))
-        return plain(token)
+    def change_first() -> Iterator[rotation.Token]:
+        for token in plain():
+            AccountSecret.store(AccountSecret.objects.get().account, "changed")
+            artifacts.delete(stored)
+            yield token
 
-    monkeypatch.setattr(rotation, "renewed", change_first)
+    monkeypatch.setattr(rotation, "everything", change_first)
 
-    rotate()
+    rotation.rotate()
 
-    assert secrets.decrypt(AccountSecret.objects.get().password) == b"changed"
+    assert AccountSecret.objects.get().open() == "changed"
+    assert not artifacts.path_of(stored).exists()
+
+
+def test_file_that_goes_between_listing_and_reading_is_no_fault(
+    settings: Any, stored: uuid.UUID, monkeypatch: Any
+) -> None:
+    plain = artifacts.stored
+
+    def listed() -> Iterator[artifacts.Stored]:
+        yield from list(plain())
+        artifacts.delete(stored)
+
+    monkeypatch.setattr(artifacts, "stored", listed)
+
+    assert rotation.report().columns["artifacts"] == {}
 
 
 def test_draft_that_a_kill_left_is_no_secret(settings: Any, stored: uuid.UUID, data_dir: Path) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from core import secrets
 from core.errors import InvalidInput
 from core.models import Account, AccountSecret, Proxy, ProxySecret, SessionState, Site
 from warmup import loading, services
@@ -128,12 +127,46 @@ def test_file_without_a_password_leaves_the_one_that_is_there(content: dict[str,
 def test_old_file_does_not_put_an_old_state_over_a_newer_one(content: dict[str, Any]) -> None:
     load(content)
     anna = Account.objects.get(username="anna")
+    newer = {"cookies": [{"name": "newer", "value": "1", "domain": "127.0.0.1", "path": "/"}], "origins": []}
     for _ in range(SessionState.KEEP + 1):
-        SessionState.save_version(anna.pk, {"cookies": [{"name": "newer"}], "origins": []})
+        SessionState.save_version(anna.pk, newer)
 
     load(content)
 
-    assert anna.spec().storage_state == {"cookies": [{"name": "newer"}], "origins": []}
+    assert anna.spec().storage_state == newer
+
+
+@pytest.mark.parametrize(
+    ("state", "fault"),
+    [
+        (
+            {
+                "cookies": [{"name": "a", "value": "s3cret", "domain": "evil.test", "path": "/"}],
+                "origins": [],
+            },
+            "accounts[1].storage_state: cookies[0].domain: 'evil.test' is none of the site's allowed hosts",
+        ),
+        (
+            {"cookies": [], "origins": [{"origin": "https://evil.test", "localStorage": []}]},
+            "accounts[1].storage_state: origins[0].origin: 'https://evil.test' is no origin of the site's",
+        ),
+        (
+            {"cookies": [], "origins": [{"origin": "evil", "localStorage": []}]},
+            "accounts[1].storage_state: origins[0].origin: not an http(s) origin",
+        ),
+    ],
+)
+def test_state_of_another_site_changes_nothing_and_has_its_place(
+    content: dict[str, Any], state: dict[str, Any], fault: str
+) -> None:
+    content["accounts"][1]["storage_state"] = state
+
+    with pytest.raises(InvalidInput) as caught:
+        load(content)
+
+    assert [text for text in caught.value.faults if text.startswith(fault)] == list(caught.value.faults)
+    assert "s3cret" not in str(caught.value)
+    assert not Account.objects.exists()
 
 
 def test_unreadable_secrets_are_replaced_by_the_files(content: dict[str, Any]) -> None:
@@ -208,4 +241,4 @@ def test_thousands_of_accounts(content: dict[str, Any], django_assert_max_num_qu
     with django_assert_max_num_queries(80):
         assert load(content)["accounts"]["created"] == 2500
 
-    assert secrets.decrypt(AccountSecret.objects.get(account__username="u2499").password) == b"x"
+    assert AccountSecret.objects.get(account__username="u2499").open() == "x"

@@ -120,7 +120,7 @@ def test_any_text_of_a_page_is_saved_clean(
 def test_any_reason_ends_a_run_and_any_state_is_kept(
     claimed: RunSpec, status: Any, reason: str, detail: str, value: str
 ) -> None:
-    state = {"cookies": [{"name": value, "value": value}], "origins": []}
+    state = factories.state(factories.cookie(value, value))
 
     with transaction.atomic():
         assert store.finish(claimed.lease, Outcome(status, reason, detail, storage_state=state))

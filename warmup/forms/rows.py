@@ -9,7 +9,6 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
-from core import secrets
 from core.models import Account, AccountSecret, Proxy, ProxySecret, Site
 from warmup.forms.fields import DocumentField, ModelForm, check_entry
 from warmup.loadfile import AccountEntry, ProxyEntry, SiteEntry
@@ -147,8 +146,7 @@ class ProxyForm(SecretForm):
         """Seal and store what was typed, once the proxy itself is saved."""
         typed = {name: self.cleaned_data.get(name) or None for name in ("username", "password")}
         if any(typed.values()):
-            sealed = secrets.encrypt_json(typed)
-            ProxySecret.objects.update_or_create(proxy=proxy, defaults={"credentials": sealed})
+            ProxySecret.store(proxy, typed)
         elif self.cleaned_data.get("forget"):
             ProxySecret.objects.filter(proxy=proxy).delete()
 
@@ -185,7 +183,6 @@ class AccountForm(SecretForm):
     def save_secret(self, account: Account) -> None:
         """Seal and store what was typed, once the account itself is saved."""
         if password := self.cleaned_data.get("password"):
-            sealed = secrets.encrypt(password.encode())
-            AccountSecret.objects.update_or_create(account=account, defaults={"password": sealed})
+            AccountSecret.store(account, password)
         elif self.cleaned_data.get("forget"):
             AccountSecret.objects.filter(account=account).delete()

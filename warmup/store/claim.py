@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from core.errors import SecretUnreadable
+from core.errors import SecretUnreadable, StateRejected
 from core.models import Site
 from core.types import SiteSpec
 from warmup.models import StepRecord, WarmupAccount, WarmupTask
@@ -86,7 +86,7 @@ def _load_specs(task: WarmupTask, ids: Sequence[int], token: uuid.UUID, now: dat
     )
     runs = (
         WarmupAccount.objects.filter(pk__in=ids)
-        .select_related("account__secret", "account__proxy__secret")
+        .select_related("account__secret", "account__site", "account__proxy__secret")
         .annotate(in_doubt=Exists(doubt))
         .order_by("pk")
     )
@@ -94,7 +94,7 @@ def _load_specs(task: WarmupTask, ids: Sequence[int], token: uuid.UUID, now: dat
     for run in runs:
         try:
             specs.append(_run_spec(run, task, site, token))
-        except SecretUnreadable as error:
+        except (SecretUnreadable, StateRejected) as error:
             end_run(run, Outcome("FAILED", reason=str(error)), now)
     if len(specs) < len(ids):
         settle_task(task.pk, now)

@@ -11,8 +11,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 
+from core.errors import StateRejected
 from core.models import Account, SessionState
 from core.text import one_line
+from core.types import StorageState
 from warmup.models import LogLine, WarmupAccount, WarmupTask
 from warmup.states import RunStatus, derive_task_status
 from warmup.store.leases import database_now, held, lock_task
@@ -54,7 +56,7 @@ def end_run(run: WarmupAccount, outcome: Outcome, now: datetime) -> None:
         changes["available_at"] = now + timedelta(seconds=outcome.retry_after_seconds)
     WarmupAccount.objects.filter(pk=run.pk).transition(status, now=now, **changes)
     if outcome.storage_state is not None:
-        SessionState.save_version(run.account_id, outcome.storage_state)
+        _save_state(run, outcome.storage_state, now)
     health: dict[str, object] = {}
     if outcome.logged_in_now:
         health["last_login_at"] = now
@@ -64,6 +66,17 @@ def end_run(run: WarmupAccount, outcome: Outcome, now: datetime) -> None:
         health["failures_in_a_row"] = F("failures_in_a_row") + 1
     if health:
         Account.objects.filter(pk=run.account_id).update(**health)
+
+
+def _save_state(run: WarmupAccount, state: StorageState, now: datetime) -> None:
+    """Keep the state as a version; one that could not be restored changes no result."""
+    try:
+        SessionState.save_version(run.account_id, state)
+    except StateRejected as error:
+        text = one_line(str(error), 500)
+        LogLine.objects.create(
+            task_id=run.task_id, run=run, at=now, level="WARNING", event="state_not_saved", text=text
+        )
 
 
 def settle_task(task_id: int, now: datetime) -> None:

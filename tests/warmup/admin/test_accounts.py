@@ -9,7 +9,6 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from core import secrets
 from core.models import Account, AccountSecret, Proxy, ProxySecret, SessionState
 from tests import factories
 from tests.warmup.admin.conftest import StaffClient
@@ -24,7 +23,7 @@ def change(row: Account | Proxy) -> str:
 
 
 def password_of(account: Account) -> str:
-    return secrets.decrypt(AccountSecret.objects.get(account=account).password).decode()
+    return AccountSecret.objects.get(account=account).open()
 
 
 # ---- accounts -----------------------------------------------------------------------------------------
@@ -132,7 +131,7 @@ def test_account_stays_on_its_site(boss: Client) -> None:
 
 def test_viewer_sees_the_account_and_nothing_of_its_secret(staff: StaffClient) -> None:
     account = factories.AccountFactory(password="old")
-    SessionState.save_version(account.pk, {"cookies": [{"value": "c00kie"}], "origins": []})
+    SessionState.save_version(account.pk, factories.state(factories.cookie(value="c00kie")))
     viewer = staff("core.view_account")
 
     page = viewer.get(change(account)).content.decode()
@@ -154,7 +153,7 @@ def test_account_page_leads_to_its_runs(boss: Client) -> None:
 def test_saved_states_show_sizes_and_stay_sealed(boss: Client, django_assert_max_num_queries: Any) -> None:
     account = factories.AccountFactory()
     for _ in range(4):
-        state = SessionState.save_version(account.pk, {"cookies": [{"value": "c00kie"}], "origins": []})
+        state = SessionState.save_version(account.pk, factories.state(factories.cookie(value="c00kie")))
 
     with django_assert_max_num_queries(7) as queries:
         boss.get(reverse("admin:core_sessionstate_changelist"))
@@ -169,7 +168,7 @@ def test_saved_states_show_sizes_and_stay_sealed(boss: Client, django_assert_max
 
 
 def credentials_of(proxy: Proxy) -> Any:
-    return secrets.decrypt_json(ProxySecret.objects.get(proxy=proxy).credentials)
+    return ProxySecret.objects.get(proxy=proxy).open()
 
 
 def test_proxy_credentials_are_sealed_and_never_shown(boss: Client) -> None:

@@ -39,13 +39,13 @@ def test_claim_takes_runs_in_order_and_leases_them(settings: Any) -> None:
 def test_claim_gives_all_that_a_run_needs() -> None:
     task = factories.started_task(1, delay_min_seconds=1, delay_max_seconds=2, seed=7)
     account = task.runs.get().account
-    SessionState.save_version(account.pk, {"cookies": [{"name": "a"}], "origins": []})
+    SessionState.save_version(account.pk, factories.state(factories.cookie("a")))
 
     (spec,) = factories.claim(task)
 
     assert spec.account.username == account.username
     assert spec.account.password == "pw"
-    assert spec.account.storage_state == {"cookies": [{"name": "a"}], "origins": []}
+    assert spec.account.storage_state == factories.state(factories.cookie("a"))
     assert spec.site.url("/feed") == "http://site.test/feed"
     assert spec.playbook == task.playbook.definition
     assert 1 <= spec.start_delay_seconds <= 2
@@ -142,6 +142,34 @@ def test_run_whose_secret_does_not_open_fails_alone() -> None:
     assert bytes(AccountSecret.objects.get(account=bad.account).password) == b"gAAAAnot-a-token"
 
 
+def test_run_whose_state_was_moved_from_another_account_fails_alone() -> None:
+    task = factories.started_task(2)
+    bad = task.runs.order_by("pk")[0]
+    SessionState.save_version(bad.account_id, factories.state(factories.cookie()))
+    SessionState.objects.update(account=task.runs.order_by("pk")[1].account)
+
+    specs = factories.claim(task, 2)
+
+    moved = task.runs.order_by("pk")[1]
+    assert [spec.lease.run_id for spec in specs] == [bad.pk]
+    assert (moved.status, SessionState.objects.count()) == (RunStatus.FAILED, 1)
+    assert "sealed for another place" in moved.reason
+
+
+def test_run_whose_state_cannot_be_restored_fails_alone() -> None:
+    task = factories.started_task(2)
+    bad = task.runs.order_by("pk")[0]
+    SessionState.save_version(bad.account_id, factories.state(factories.cookie()))
+    task.site.allowed_hosts = ["elsewhere.test"]
+    task.site.save()
+
+    assert len(factories.claim(task, 2)) == 1
+
+    bad.refresh_from_db()
+    assert bad.status == RunStatus.FAILED
+    assert "cookies[0].domain: 'site.test' is none of the site's allowed hosts" in bad.reason
+
+
 def test_task_of_unreadable_secrets_ends_failed() -> None:
     task = factories.started_task(1)
     AccountSecret.objects.update(password=b"gAAAAnot-a-token")
@@ -153,14 +181,11 @@ def test_task_of_unreadable_secrets_ends_failed() -> None:
 
 
 def test_claim_gives_proxy_credentials() -> None:
-    from core import secrets
     from core.models import Proxy
 
     task = factories.started_task(1)
     proxy = Proxy.objects.create(name="office", server="http://127.0.0.1:3128")
-    ProxySecret.objects.create(
-        proxy=proxy, credentials=secrets.encrypt_json({"username": "u", "password": "s3cret"})
-    )
+    ProxySecret.store(proxy, {"username": "u", "password": "s3cret"})
     account = task.runs.get().account
     account.proxy = proxy
     account.save()

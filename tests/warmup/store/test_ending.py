@@ -17,7 +17,7 @@ from warmup.types import Lease, Outcome
 
 pytestmark = pytest.mark.django_db
 
-STATE = {"cookies": [{"name": "session", "value": "1"}], "origins": []}
+STATE = factories.state(factories.cookie())
 
 
 def test_finish_completes_the_run_and_its_task() -> None:
@@ -92,13 +92,26 @@ def test_failures_in_a_row_are_counted_until_one_succeeds() -> None:
         services.restart(task, which="all", by=None)
 
 
+def test_state_of_another_site_is_not_saved_and_changes_no_result() -> None:
+    task = factories.started_task(1)
+    foreign = factories.state(factories.cookie(value="s3cret", domain="evil.test"))
+
+    factories.end(task, Outcome("COMPLETED", storage_state=foreign))
+
+    line = LogLine.objects.get(event="state_not_saved")
+    assert (task.runs.get().status, line.level) == ("COMPLETED", "WARNING")
+    assert "evil.test" in line.text
+    assert "s3cret" not in line.text
+    assert not SessionState.objects.exists()
+
+
 def test_only_the_newest_states_are_kept() -> None:
     account = factories.AccountFactory()
 
     for number in range(SessionState.KEEP + 3):
-        SessionState.save_version(account.pk, {"cookies": [{"n": number}], "origins": []})
+        SessionState.save_version(account.pk, factories.state(factories.cookie(value=str(number))))
 
-    kept = [state.open()["cookies"][0]["n"] for state in account.states.order_by("pk")]
+    kept = [int(state.open()["cookies"][0]["value"]) for state in account.states.order_by("pk")]
     assert kept == list(range(3, SessionState.KEEP + 3))
 
 
