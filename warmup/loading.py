@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models import QuerySet
 
 from core.errors import InvalidInput, SecretUnreadable, StateRejected
 from core.models import Account, AccountSecret, Proxy, ProxySecret, SessionState, Site
 from core.types import Target
-from warmup import audit
+from warmup import audit, creating
 from warmup.audit import Actor
 from warmup.loadfile import (
     AccountEntry,
@@ -59,7 +60,7 @@ def load(text: str, *, source: str, by: Actor) -> Report:
         for playbook in content.playbooks:
             count("playbooks", CREATED if Playbook.save_version(playbook)[1] else SAME)
         for place, task in placed("tasks", content.tasks):
-            what = _load_task(place, task, faults)
+            what = _load_task(place, task, faults, by)
             count("tasks", what)
         if faults:
             raise InvalidInput(faults)
@@ -197,7 +198,7 @@ def _load_state(account: Account, place: str, entry: AccountEntry, faults: list[
     return True
 
 
-def _load_task(place: str, entry: TaskEntry, faults: list[str]) -> str:
+def _load_task(place: str, entry: TaskEntry, faults: list[str], by: Actor) -> str:
     site = Site.objects.get(slug=entry.site)
     playbook = Playbook.objects.filter(name=entry.playbook).order_by("-version")[0]
     task = WarmupTask.objects.select_related("playbook").filter(name=entry.name).first()
@@ -207,8 +208,10 @@ def _load_task(place: str, entry: TaskEntry, faults: list[str]) -> str:
         "delay_max_seconds": entry.delay_bounds[1],
     }
     chosen = {"site": site, "all_accounts": entry.accounts == "all", "seed": entry.seed}
-    if task is None or task.status == TaskStatus.PENDING:
-        task = task or WarmupTask(name=entry.name)
+    if task is None:
+        _create_task(entry, site, playbook, by)
+        return CREATED
+    if task.status == TaskStatus.PENDING:
         what = _write(task, {**chosen, **pacing, "playbook": playbook})
         return _choose_accounts(task, entry, what)
     differs = [name for name, value in chosen.items() if getattr(task, name) != value]
@@ -224,11 +227,30 @@ def _load_task(place: str, entry: TaskEntry, faults: list[str]) -> str:
     return _write(task, pacing)
 
 
+def _create_task(entry: TaskEntry, site: Site, playbook: Playbook, by: Actor) -> None:
+    shortest, longest = entry.delay_bounds
+    definition = creating.Definition(
+        name=entry.name,
+        playbook=playbook,
+        site=site,
+        concurrency=entry.concurrency,
+        delay_min_seconds=shortest,
+        delay_max_seconds=longest,
+        seed=entry.seed,
+    )
+    accounts = None if entry.accounts == "all" else _named(site, entry.accounts)
+    creating.create(definition, accounts=accounts, by=by)
+
+
+def _named(site: Site, usernames: Collection[str]) -> QuerySet[Account]:
+    return Account.objects.filter(site=site, username__in=usernames)
+
+
 def _choose_accounts(task: WarmupTask, entry: TaskEntry, what: str) -> str:
     wanted = set() if entry.accounts == "all" else set(entry.accounts)
     if _usernames(task) == wanted:
         return what
-    task.accounts.set(Account.objects.filter(site=task.site, username__in=wanted))
+    creating.choose(task, _named(task.site, wanted))
     return CHANGED if what == SAME else what
 
 

@@ -7,7 +7,7 @@ line. Every verb raises a `WarmupError` and changes nothing when it does not app
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -28,6 +28,8 @@ from warmup.store.ending import FREE
 from warmup.store.leases import lock_task
 
 INSERT_BATCH = 1000
+# When the run of an account (by its id) may begin.
+NotBefore = Callable[[int], datetime]
 # The reconciler puts a task into the queue again no sooner than this after the last time.
 WAKE_AGAIN_SECONDS = 20
 
@@ -67,9 +69,10 @@ def find_task(name_or_id: str) -> WarmupTask:
 # ---- start ----------------------------------------------------------------------------------------
 
 
-def start(task: WarmupTask, *, by: Actor) -> int:
+def start(task: WarmupTask, *, by: Actor, not_before: NotBefore | None = None) -> int:
     """Start a PENDING task: its accounts' runs are made and queued. Returns how many.
 
+    A run begins as soon as there is a slot for it, or at the time that `not_before` says for its account.
     Raises `IllegalTransition` for a task that was started before, `InvalidInput` for one that cannot
     run. Of any number of simultaneous starts, one succeeds.
     """
@@ -81,7 +84,7 @@ def start(task: WarmupTask, *, by: Actor) -> int:
         rows = WarmupTask.objects.filter(pk=task.pk)
         if not rows.transition(TaskStatus.QUEUED, now=now, frm=[TaskStatus.PENDING], moved_at=now):
             raise IllegalTransition(f"task '{task}' is {_status(task)}: only a PENDING task can be started")
-        count = _insert_runs(task)
+        count = _insert_runs(task, not_before)
         if not count:
             raise InvalidInput([f"task '{task}': it has no enabled account on site '{task.site}'"])
         audit.record(by, "start", task, count=count)
@@ -96,13 +99,18 @@ def _status(task: WarmupTask) -> str:
     return status
 
 
-def _insert_runs(task: WarmupTask) -> int:
+def _insert_runs(task: WarmupTask, not_before: NotBefore | None) -> int:
     """One PENDING run for each selected account; memory stays flat however many there are."""
     count = 0
     for batch in _batches(task.selected_accounts()):
         WarmupAccount.objects.bulk_create(
             [
-                WarmupAccount(task=task, account_id=pk, seed=run_seed(task.seed, task.site.slug, username))
+                WarmupAccount(
+                    task=task,
+                    account_id=pk,
+                    seed=run_seed(task.seed, task.site.slug, username),
+                    available_at=not_before(pk) if not_before else None,
+                )
                 for pk, username in batch
             ]
         )

@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 from django import forms
-from django.db import IntegrityError, transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils import timezone
@@ -21,16 +20,15 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from core.errors import WarmupError
+from core.errors import InvalidInput
 from core.models import Account, Site
-from warmup import services
+from warmup import creating
 from warmup.audit import Actor
-from warmup.forms.fields import ModelForm, check_entry
+from warmup.forms.fields import ModelForm, add_faults, check_entry
 from warmup.loadfile import TaskEntry
 from warmup.models import Playbook, WarmupTask
 from warmup.playbooks.targets import target_faults
 
-INSERT_BATCH = 1000
 # Where a load file names what the form's fields are about.
 PLACES = {
     "name": "name",
@@ -90,29 +88,12 @@ class WarmUpForm(ModelForm):
 
     def create_and_start(self, accounts: QuerySet[Account], *, by: Actor) -> tuple[WarmupTask, int] | None:
         """The started task and how many accounts it has; None when it cannot be: the errors say why."""
+        definition = creating.Definition(site=self.site, **self.cleaned_data)
         try:
-            with transaction.atomic():
-                task: WarmupTask = self.save(commit=False)
-                task.site = self.site
-                task.created_by_id = by.pk if by else None
-                task.save()
-                _choose(task, accounts)
-                return task, services.start(task, by=by)
-        except WarmupError as error:
-            self.add_error(None, str(error))
-        except IntegrityError:  # somebody else took the name meanwhile
-            self.add_error("name", _("There is a task of this name already."))
+            return creating.create_and_start(definition, accounts=accounts, by=by)
+        except InvalidInput as error:
+            add_faults(self, error.faults, PLACES)
         return None
-
-
-def _choose(task: WarmupTask, accounts: QuerySet[Account]) -> None:
-    """In batches: "all of the list" may be ten thousand."""
-    link = WarmupTask.accounts.through
-    ids = accounts.order_by("pk").values_list("pk", flat=True)
-    last = 0
-    while batch := list(ids.filter(pk__gt=last)[:INSERT_BATCH]):
-        link.objects.bulk_create([link(warmuptask_id=task.pk, account_id=pk) for pk in batch])
-        last = batch[-1]
 
 
 class VerbForm(BaseDialogForm):  # type: ignore[misc]  # unfold has no types

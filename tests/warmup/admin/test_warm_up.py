@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import pytest
-from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
@@ -67,7 +66,7 @@ def test_warm_up_makes_and_starts_a_task(boss: Client) -> None:
 
 def test_warm_up_of_the_whole_filtered_list(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("warmup.admin.accounts.AccountAdmin.list_per_page", 2)
-    monkeypatch.setattr("warmup.forms.task.INSERT_BATCH", 2)
+    monkeypatch.setattr("warmup.creating.INSERT_BATCH", 2)
     people = accounts(7)
     accounts(2)
     factories.make_playbook()
@@ -165,25 +164,22 @@ def test_warm_up_under_a_name_that_is_taken_asks_again(boss: Client) -> None:
 def test_warm_up_whose_name_is_taken_meanwhile_asks_again(
     boss: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def taken(*args: object, **kwargs: object) -> None:
-        raise IntegrityError
-
     people = accounts(1)
     posted = confirmed("warm_up", *people, **answers())
-    monkeypatch.setattr(WarmupTask, "save", taken)
+    factories.make_task(1, name="evening")
+    monkeypatch.setattr("warmup.forms.task.WarmUpForm.validate_unique", lambda form: None)
 
     page = boss.post(LIST, posted).content.decode()
 
-    assert "There is a task of this name already." in page
+    assert "name: there is a task &#x27;evening&#x27; already" in page
+    assert WarmupTask.objects.count() == 1
 
 
 def test_warm_up_that_cannot_start_leaves_no_task(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     people = accounts(1)
     posted = confirmed("warm_up", *people, **answers())
     # Disabled between the question and the answer.
-    monkeypatch.setattr(
-        "warmup.forms.task._choose", lambda task, chosen: Account.objects.update(enabled=False)
-    )
+    monkeypatch.setattr("warmup.creating.choose", lambda task, chosen: Account.objects.update(enabled=False))
 
     page = boss.post(LIST, posted).content.decode()
 
