@@ -169,8 +169,7 @@ def unpark(run: WarmupAccount, *, by: Actor) -> None:
             raise IllegalTransition(
                 f"the run of '{run.account}' is not parked, or parked in doubt: that is to be settled"
             )
-        if locked.status != TaskStatus.PAUSED:
-            _queue_again(locked, now)
+        _go_on(locked, now)
         audit.record(by, "unpark", run, count=1)
 
 
@@ -195,8 +194,7 @@ def settle(run: WarmupAccount, *, happened: bool, by: Actor) -> None:
             reason="",
             detail="",
         )
-        if locked.status != TaskStatus.PAUSED:
-            _queue_again(locked, now)
+        _go_on(locked, now)
         audit.record(by, "settle", run, count=1, reason="it happened" if happened else "do it again")
 
 
@@ -247,8 +245,14 @@ def _lock_started(task: WarmupTask) -> WarmupTask:
     return locked
 
 
+def _go_on(locked: WarmupTask, now: datetime) -> None:
+    """Have a task whose runs wait again go on; a paused one waits for its resume."""
+    WarmupTask.objects.filter(pk=locked.pk).update(moved_at=now)
+    if locked.status != TaskStatus.PAUSED:
+        _queue_again(locked, now)
+
+
 def _queue_again(locked: WarmupTask, now: datetime) -> None:
-    """Have a task whose runs wait again go on; a paused one that nobody resumes stays paused."""
     WarmupTask.objects.filter(pk=locked.pk).transition(
         TaskStatus.QUEUED, now=now, frm=[TaskStatus.PAUSED, *TASK_FINAL], stop_requested_at=None, moved_at=now
     )
@@ -286,8 +290,7 @@ def restart(
         count = again.transition(RunStatus.PENDING, now=now, **AFRESH)
         if not count:
             raise IllegalTransition(f"task '{task}' has no run to restart")
-        if locked.status != TaskStatus.PAUSED:
-            _queue_again(locked, now)
+        _go_on(locked, now)
         audit.record(by, "restart", task, count=count, reason=which)
     return count
 

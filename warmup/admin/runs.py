@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from core.admin import EmptyState, ReadOnlyAdmin, moment
 from core.errors import WarmupError
 from warmup import services
-from warmup.admin import run_page
+from warmup.admin import polling, run_page
 from warmup.admin.confirm import actor
 from warmup.admin.display import link, object_url, reason_text, run_badge
 from warmup.models import WarmupAccount
@@ -83,7 +83,9 @@ class RunAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("<int:run_id>/live/", wrap(self.live_view), name="warmup_warmupaccount_live"),
+            path(
+                "<int:run_id>/live/", wrap(self.live_view, cacheable=True), name="warmup_warmupaccount_live"
+            ),
             path("<int:run_id>/settle/", wrap(self.settle_view), name="warmup_warmupaccount_settle"),
             path("<int:run_id>/solved/", wrap(self.solved_view), name="warmup_warmupaccount_solved"),
             *super().get_urls(),
@@ -102,11 +104,15 @@ class RunAdmin(ReadOnlyAdmin):
         """The moving parts of a run's page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        run = self._find(run_id)
-        if run is None:
-            return HttpResponse(status=286)  # htmx: do not ask again
-        context = run_page.live_context(request, run, control=self.has_control_permission(request))
-        return TemplateResponse(request, "warmup/admin/parts/run_live.html", context)
+
+        def respond() -> HttpResponse:
+            run = self._find(run_id)
+            if run is None:
+                return HttpResponse(status=286)  # htmx: do not ask again
+            context = run_page.live_context(request, run, control=self.has_control_permission(request))
+            return TemplateResponse(request, "warmup/admin/parts/run_live.html", context)
+
+        return polling.answer(request, polling.run_version(run_id), respond)
 
     def settle_view(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """It happened, or: do it again."""

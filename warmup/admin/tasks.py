@@ -21,7 +21,7 @@ from unfold.views import ChangeList
 
 from core.admin import Admin, EmptyState, moment
 from core.errors import WarmupError
-from warmup.admin import deletion, failures, task_page
+from warmup.admin import deletion, failures, polling, task_page
 from warmup.admin.board import Board, boards
 from warmup.admin.confirm import act_on_chosen, actor, ask_or_act
 from warmup.admin.display import counts, link, meter, task_badge
@@ -146,8 +146,8 @@ class TaskAdmin(Admin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("board/", wrap(self.board_view), name="warmup_warmuptask_board"),
-            path("<int:task_id>/live/", wrap(self.live_view), name="warmup_warmuptask_live"),
+            path("board/", wrap(self.board_view, cacheable=True), name="warmup_warmuptask_board"),
+            path("<int:task_id>/live/", wrap(self.live_view, cacheable=True), name="warmup_warmuptask_live"),
             path("<int:task_id>/verb/<str:name>/", wrap(self.verb_view), name="warmup_warmuptask_verb"),
             path(
                 "<int:task_id>/failures/<str:key>/restart/",
@@ -164,8 +164,13 @@ class TaskAdmin(Admin):
         wanted = [
             int(word) for word in request.GET.get("ids", "").split(",") if word.isdecimal() and len(word) < 19
         ]
-        tasks = list(self.get_queryset(request).filter(pk__in=wanted[: self.list_max_show_all]))
-        return TemplateResponse(request, "warmup/admin/parts/board.html", {"board": poll(tasks, again=True)})
+        ids = wanted[: self.list_max_show_all]
+
+        def respond() -> HttpResponse:
+            board = poll(list(self.get_queryset(request).filter(pk__in=ids)), again=True)
+            return TemplateResponse(request, "warmup/admin/parts/board.html", {"board": board})
+
+        return polling.answer(request, polling.tasks_version(ids), respond)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -179,14 +184,18 @@ class TaskAdmin(Admin):
 
     def live_view(self, request: HttpRequest, task_id: int) -> HttpResponse:
         """The moving parts of a task's page."""
-        task = self.get_queryset(request).select_related("site", "playbook").filter(pk=task_id).first()
-        if not self.has_view_permission(request, task):
+        if not self.has_view_permission(request):
             raise PermissionDenied
-        if task is None:
-            return HttpResponse(status=286)  # htmx: do not ask again
-        control = self.has_control_permission(request)
-        context = task_page.live_context(request, task, control=control)
-        return TemplateResponse(request, "warmup/admin/parts/task_live.html", context)
+
+        def respond() -> HttpResponse:
+            task = self.get_queryset(request).select_related("site", "playbook").filter(pk=task_id).first()
+            if task is None:
+                return HttpResponse(status=286)  # htmx: do not ask again
+            control = self.has_control_permission(request)
+            context = task_page.live_context(request, task, control=control)
+            return TemplateResponse(request, "warmup/admin/parts/task_live.html", context)
+
+        return polling.answer(request, polling.tasks_version([task_id]), respond)
 
     def verb_view(self, request: HttpRequest, task_id: int, name: str) -> HttpResponse:
         """Asks about a verb on GET, carries it out on POST."""
