@@ -56,6 +56,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.content_policy.ContentPolicyMiddleware",  # first: it sees every answer
     "core.client.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -70,6 +71,20 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+
+# No inline script, event handler or style sheet; docs/adr/0007 says what unfold forces.
+SECURE_CSP = {
+    "default-src": ["'none'"],
+    "script-src": ["'self'", "'unsafe-eval'"],
+    "style-src": ["'self'"],
+    "style-src-attr": ["'unsafe-inline'"],
+    "img-src": ["'self'"],
+    "font-src": ["'self'"],
+    "connect-src": ["'self'"],
+    "form-action": ["'self'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+}
 
 ROOT_URLCONF = "settings.urls"
 WSGI_APPLICATION = "settings.wsgi.application"
@@ -200,7 +215,10 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "warmup.admin.navigation.sidebar"},
-    "STYLES": [lambda _: static("warmup/admin.css")],
+    # In a sheet of ours, and not in a style element on each page.
+    "COLORS": lambda _: {},
+    "STYLES": [lambda _: static("warmup/theme.css"), lambda _: static("warmup/admin.css")],
+    "SCRIPTS": [lambda _: static("warmup/htmx.js")],
     "LOGIN": {"form": "core.throttle.LogInForm"},
 }
 
