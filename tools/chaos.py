@@ -2,7 +2,8 @@
 
 `python -m tools.chaos [--size small|full] [--database sqlite|postgres|both] [--scenario EXPRESSION]`
 runs them and appends one JSON line for each to `var/chaos/results.jsonl`; EXPRESSION is pytest's `-k`.
-`python -m tools.chaos --report` writes `docs/reliability.md` from the last line of each scenario.
+`python -m tools.chaos --report` adds the last line of each scenario to `docs/reliability.jsonl`, which holds
+those of all runs, and writes `docs/reliability.md` from it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "var" / "chaos" / "results.jsonl"
 REPORT = ROOT / "docs" / "reliability.md"
+KEPT = ROOT / "docs" / "reliability.jsonl"
 
 Result = dict[str, Any]
 
@@ -71,6 +73,9 @@ SCENARIOS = {
     "odd-names": ("10,000 odd names in load files", "taken clean or refused by name, no crash"),
     "odd-pages": ("odd text in pages and searches", "no result changed"),
 }
+
+# What a database knows nothing of.
+ELSEWHERE = {"sqlite": {"database-outages", "wrong-clocks"}, "postgres": {"sqlite-locks"}}
 
 INTRODUCTION = """\
 # Reliability
@@ -150,13 +155,12 @@ def _row(result: Result) -> str:
 
 
 def _missing(results: dict[tuple[str, str, str], Result], size: str) -> list[str]:
-    missing = []
-    for name in SCENARIOS:
-        for database in ("sqlite", "postgres"):
-            applies = name != {"sqlite": "database-outages", "postgres": "sqlite-locks"}[database]
-            if applies and (name, database, size) not in results:
-                missing.append(f"`{name}` on {database}")
-    return missing
+    return [
+        f"`{name}` on {database}"
+        for name in SCENARIOS
+        for database in ("sqlite", "postgres")
+        if name not in ELSEWHERE[database] and (name, database, size) not in results
+    ]
 
 
 def _figures(values: dict[str, Any]) -> str:
@@ -187,8 +191,10 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="write docs/reliability.md and run nothing")
     options = parser.parse_args()
     if options.report:
-        lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
-        REPORT.write_text(report(last_results(lines)))
+        lines = [line for path in (KEPT, RESULTS) if path.exists() for line in path.read_text().splitlines()]
+        results = last_results(lines)
+        KEPT.write_text("".join(f"{json.dumps(results[key])}\n" for key in sorted(results)))
+        REPORT.write_text(report(results))
         print(f"wrote {REPORT.relative_to(ROOT)}")
         return 0
     databases = ["sqlite", "postgres"] if options.database == "both" else [options.database]
