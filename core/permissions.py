@@ -6,11 +6,11 @@ and see the artifacts that may hold secrets. It is asked for besides the permiss
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.contrib.auth.models import PermissionsMixin
 
 USE_ACCOUNT_SECRETS = "core.use_account_secrets"
 
 
-def may_use_secrets(user: AbstractBaseUser | AnonymousUser) -> bool:
+def may_use_secrets(user: object) -> bool:
     """Whether `user` has the permission."""
     return isinstance(user, PermissionsMixin) and user.has_perm(USE_ACCOUNT_SECRETS)

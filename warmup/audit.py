@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
@@ -11,8 +12,20 @@ from core.client import current_address
 from core.text import one_line
 from warmup.models import AuditEntry, WarmupAccount, WarmupTask
 
-# Who acts: a user of the admin, or None for the command line and for the system itself.
-Actor = AbstractBaseUser | None
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A part of the system that acts without being asked; its name stands in the audit."""
+
+    name: str
+    pk: None = None
+
+    def get_username(self) -> str:
+        return self.name
+
+
+# Who acts: a user of the admin, a schedule, or None for the command line and what it does by itself.
+Actor = AbstractBaseUser | Machine | None
 
 COMMAND_LINE = "command line"
 NOBODY = "not logged in"

@@ -49,7 +49,8 @@ def _stalled() -> str:
     patience = STALLED_SECONDS if silent else int(settings.Q_CLUSTER["timeout"])
     old = Q(moved_at=None) | Q(moved_at__lt=now - timedelta(seconds=patience))
     for task in WarmupTask.objects.claimable().filter(old).order_by("moved_at")[:20]:
-        if store.has_work(task.pk):
+        # A run that has a time of its own was no work before it.
+        if store.has_work(task.pk) and task.runs.claimable(now - timedelta(seconds=patience)).exists():
             waited = int((now - task.moved_at).total_seconds()) if task.moved_at else 0
             return f"task '{task}' could go on, and has not for {waited} s"
     return ""

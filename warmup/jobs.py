@@ -18,7 +18,7 @@ from core.egress import EgressProxy
 from core.guard import guarded
 from core.owners import owner_marker
 from core.page import OpenPage
-from warmup import services, slices, store
+from warmup import schedules, services, slices, store
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +42,10 @@ def run_slice(task_id: int) -> None:
 
 
 def reconcile() -> None:
-    """Make the queue agree with the database."""
+    """Make the queue agree with the database, and start what is due."""
     store.beat(lifecycle.cluster_name())
     services.reconcile()
+    schedules.fire_due()
 
 
 def beat() -> None:

@@ -122,7 +122,8 @@ class Blockers:
         if self.task.status == TaskStatus.PAUSED:
             return self.shared
         if run.available_at and run.available_at > self.now:
-            return f"backing off until {_iso(run.available_at)}"
+            first = run.attempt == run.attempt_base
+            return f"{'its time,' if first else 'backing off until'} {_iso(run.available_at)}"
         if run.account_id in self.holders:
             return f"the account: busy in task '{self.holders[run.account_id]}'"
         return self.shared

@@ -43,6 +43,18 @@ class ParkReason(TextChoices):
     IN_DOUBT = "in_doubt", _("In doubt whether a step happened")
 
 
+class FiringStatus(TextChoices):
+    """Status of what one slot of a schedule came to."""
+
+    WAITING = "WAITING", _("Waiting for the one before")
+    CANARY = "CANARY", _("Canary first")
+    STARTED = "STARTED", _("Started")
+    HELD = "HELD", _("Others held")
+    SKIPPED = "SKIPPED", _("Skipped")
+    MISSED = "MISSED", _("Missed")
+    FAILED = "FAILED", _("Could not start")
+
+
 Transitions = Mapping[str, frozenset[str]]
 
 _TASK_ENDS = frozenset({TaskStatus.COMPLETED, TaskStatus.PARTIAL, TaskStatus.FAILED, TaskStatus.STOPPED})
@@ -71,6 +83,25 @@ RUN_TRANSITIONS: Transitions = {
     RunStatus.STOPPED: frozenset({RunStatus.PENDING}),
 }
 
+# A firing is made WAITING, and decided at once unless a task before it has not ended.
+FIRING_TRANSITIONS: Transitions = {
+    FiringStatus.WAITING: frozenset(
+        {
+            FiringStatus.CANARY,
+            FiringStatus.STARTED,
+            FiringStatus.SKIPPED,
+            FiringStatus.MISSED,
+            FiringStatus.FAILED,
+        }
+    ),
+    FiringStatus.CANARY: frozenset({FiringStatus.STARTED, FiringStatus.HELD, FiringStatus.FAILED}),
+    FiringStatus.STARTED: frozenset(),
+    FiringStatus.HELD: frozenset(),
+    FiringStatus.SKIPPED: frozenset(),
+    FiringStatus.MISSED: frozenset(),
+    FiringStatus.FAILED: frozenset(),
+}
+
 TASK_FINAL: frozenset[str] = _TASK_ENDS
 TASK_ACTIVE: frozenset[str] = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNING, TaskStatus.PAUSED})
 # Tasks of which a worker may claim runs.
@@ -78,6 +109,8 @@ TASK_CLAIMABLE: frozenset[str] = frozenset({TaskStatus.QUEUED, TaskStatus.RUNNIN
 
 RUN_FINAL: frozenset[str] = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.STOPPED})
 RUN_ACTIVE: frozenset[str] = frozenset({RunStatus.RUNNING})
+FIRING_OPEN: frozenset[str] = frozenset({FiringStatus.WAITING, FiringStatus.CANARY})
+FIRING_FINAL: frozenset[str] = frozenset(FiringStatus.values) - FIRING_OPEN
 # A task is not ended while it has one of these. PARKED waits for a person, and nobody waits for that.
 RUN_LIVE: frozenset[str] = frozenset({RunStatus.PENDING, RunStatus.RUNNING})
 
@@ -104,13 +137,15 @@ def derive_task_status(counts: Mapping[str, int], *, stop_requested: bool) -> Ta
 
 
 def diagram() -> str:
-    """The transition tables as two Mermaid state diagrams, in Markdown."""
+    """The transition tables as Mermaid state diagrams, in Markdown."""
     parts = []
     for title, transitions, final in (
         ("Warm-up task", TASK_TRANSITIONS, TASK_FINAL),
         ("Account run", RUN_TRANSITIONS, RUN_FINAL),
+        ("Firing of a schedule", FIRING_TRANSITIONS, FIRING_FINAL),
     ):
-        lines = [f"## {title}", "", "```mermaid", "stateDiagram-v2", "    [*] --> PENDING"]
+        first = next(iter(transitions))
+        lines = [f"## {title}", "", "```mermaid", "stateDiagram-v2", f"    [*] --> {first!s}"]
         for status, targets in transitions.items():
             lines += [f"    {status!s} --> {target}" for target in sorted(targets)]
         lines += [f"    {status!s} --> [*]" for status in transitions if status in final]

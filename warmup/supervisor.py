@@ -1,8 +1,8 @@
 """What the main process of a qcluster does while its workers work: it keeps watch.
 
-Every few seconds: bring the queue in step with the database, kill browsers whose workers are gone, and see
-whether this cluster's workers still take jobs; once a day: delete old evidence. It depends on none of
-django-q2's own loops.
+Every few seconds: bring the queue in step with the database, start what schedules say, kill browsers whose
+workers are gone, and see whether this cluster's workers still take jobs; once a day: delete old evidence.
+It depends on none of django-q2's own loops.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.db import close_old_connections
 from django.db.utils import Error as DatabaseError
 
 from core.browser import reap_orphans
-from warmup import queue, retention, services, store
+from warmup import queue, retention, schedules, services, store
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Watch:
         """Do what is due; False when the cluster is stuck beyond help and must be started again."""
         try:
             close_old_connections()
-            done = services.reconcile()
+            done = services.reconcile() | schedules.fire_due()
             if any(done.values()):
                 log.info("reconciled", **done)
             orphans = reap_orphans()

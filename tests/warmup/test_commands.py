@@ -257,7 +257,7 @@ def test_logs_follow_until_the_task_ends(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_reconcile_says_what_it_did() -> None:
-    assert warmup("reconcile")[1] == "expired 0, woken 0, settled 0\n"
+    assert warmup("reconcile")[1] == "expired 0, woken 0, settled 0, fired 0, decided 0\n"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from warmup.models.playbook import Playbook
 from warmup.models.pulse import ClusterPulse
 from warmup.models.record import Artifact, AuditEntry, DailyCount, LogLine, StepRecord
 from warmup.models.run import WarmupAccount
+from warmup.models.schedule import ScheduleFiring, WarmupSchedule
 from warmup.models.task import WarmupTask
 
 __all__ = [
@@ -13,7 +14,9 @@ __all__ = [
     "DailyCount",
     "LogLine",
     "Playbook",
+    "ScheduleFiring",
     "StepRecord",
     "WarmupAccount",
+    "WarmupSchedule",
     "WarmupTask",
 ]

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.errors import InvalidInput, WarmupError
-from warmup import loading, reporting, services
+from warmup import loading, reporting, schedules, services
 from warmup.console import watch
 from warmup.models import LogLine
 from warmup.states import TaskStatus
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         logs.add_argument("--level", default="INFO", choices=LogLine.Level.values)
         logs.add_argument("--follow", action="store_true", help="go on until the task ends")
         verb("plan", "Show the concrete steps of each account; nothing is opened.")
-        verb("reconcile", "Make the queue agree with the database.", task=False)
+        verb("reconcile", "Make the queue agree with the database, and start what is due.", task=False)
 
     def handle(self, *_: Any, **options: Any) -> None:
         self.json: bool = options["json"]
@@ -162,7 +162,7 @@ class Command(BaseCommand):
         self._say({"id": task.pk, "restarted": count}, f"restarted '{task}': {count} accounts are queued")
 
     def do_reconcile(self, _: dict[str, Any]) -> None:
-        done = services.reconcile()
+        done = services.reconcile() | schedules.fire_due()
         self._say(done, ", ".join(f"{name} {count}" for name, count in done.items()))
 
     # ---- verbs that show something -----------------------------------------------------------------
