@@ -1,4 +1,4 @@
-"""What every page of the admin stands on, and the pages of saved browser states."""
+"""What every page of the admin stands on."""
 
 # ruff: noqa: ARG002  # the signatures are Django's
 
@@ -16,9 +16,6 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _now
-from django.utils.translation import gettext_lazy as _
-
-from core.models import SessionState
 
 if TYPE_CHECKING:
     UnfoldAdmin = admin.ModelAdmin[Any]
@@ -86,10 +83,14 @@ def moment(value: datetime | None, *, now: datetime | None = None) -> str:
     """`3 minutes ago` or `in 20 s`, as HTML with the exact time on hover."""
     if value is None:
         return NOTHING
-    exact = formats.date_format(timezone.localtime(value), "Y-m-d H:i:s T")
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact, relative(value, now=now)
+        '<time datetime="{}" title="{}">{}</time>', value.isoformat(), exact(value), relative(value, now=now)
     )
+
+
+def exact(value: datetime) -> str:
+    """`2030-05-06 07:08:09 UTC`, in the time zone of the settings."""
+    return formats.date_format(timezone.localtime(value), "Y-m-d H:i:s T")
 
 
 def relative(value: datetime, *, now: datetime | None = None) -> str:
@@ -116,33 +117,3 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return _now("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
     return _now("%(hours)d h %(minutes)d min") % {"hours": minutes // 60, "minutes": minutes % 60}
-
-
-# ---- pages ----------------------------------------------------------------------------------------
-
-
-@admin.register(SessionState)
-class SessionStateAdmin(ReadOnlyAdmin):
-    """Which browser states are saved; what is in them stays sealed."""
-
-    list_display = ("id", "account", "site", "size_bytes", "cookies", "origins", "saved")
-    list_select_related = ("account__site",)
-    list_filter = ("account__site",)
-    search_fields = ("account__username",)
-    fields = ("account", "size_bytes", "cookies", "origins", "created_at")
-    readonly_fields = fields
-    empty_state = EmptyState(
-        _("No saved states yet"),
-        _("A browser's state is saved at the end of each warm-up that leaves its account logged in."),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[SessionState]:
-        return super().get_queryset(request).select_related("account__site").defer("sealed")
-
-    @admin.display(description=_("site"), ordering="account__site__name")
-    def site(self, state: SessionState) -> str:
-        return str(state.account.site)
-
-    @admin.display(description=_("saved"), ordering="created_at")
-    def saved(self, state: SessionState) -> str:
-        return moment(state.created_at)

@@ -1,5 +1,27 @@
 """The operators' pages: one module for each concept. Importing this package registers them."""
 
-from warmup.admin import accounts, people, playbooks, proxies, queue_pages, records, runs, sites, tasks
+from warmup.admin import (
+    accounts,
+    people,
+    playbooks,
+    proxies,
+    queue_pages,
+    records,
+    runs,
+    session_states,
+    sites,
+    tasks,
+)
 
-__all__ = ["accounts", "people", "playbooks", "proxies", "queue_pages", "records", "runs", "sites", "tasks"]
+__all__ = [
+    "accounts",
+    "people",
+    "playbooks",
+    "proxies",
+    "queue_pages",
+    "records",
+    "runs",
+    "session_states",
+    "sites",
+    "tasks",
+]

@@ -17,6 +17,7 @@ from warmup.admin.audited import AuditedMixin
 from warmup.admin.confirm import CONFIRMED, actor, page
 from warmup.admin.display import list_url, object_url
 from warmup.admin.secret_forms import SecretFormMixin
+from warmup.admin.session_states import versions
 from warmup.admin.verbs import accounts_text
 from warmup.forms import AccountForm, WarmUpForm, newest_playbooks
 from warmup.models import DailyCount
@@ -50,10 +51,9 @@ class AccountAdmin(SecretFormMixin, AuditedMixin, Admin):
     def logged_in(self, account: Account) -> str:
         return moment(account.last_login_at)
 
-    @admin.display(description=_("saved state"))
+    @admin.display(description=_("saved states"))
     def saved_state(self, account: Account) -> str:
-        state = account.states.order_by("-pk").values_list("created_at", flat=True).first()
-        return moment(state) if state else _now("none yet")
+        return versions(account) or _now("none yet")
 
     @admin.display(description=_("runs"))
     def runs(self, account: Account) -> str:
