@@ -138,6 +138,7 @@ class Account(models.Model):
         ordering = ["site_id", "username"]
         verbose_name = _("account")
         verbose_name_plural = _("accounts")
+        permissions = [("use_account_secrets", _("Can use what may hold secrets of accounts"))]
         constraints = [models.UniqueConstraint(fields=["site", "username"], name="account_once_per_site")]
 
     def __str__(self) -> str:

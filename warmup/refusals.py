@@ -26,10 +26,11 @@ class RefusalMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        user = request.user  # before the view: whoever asked, even if a view logs them out
+        if request.method in READING or not request.user.is_authenticated:
+            return self.get_response(request)
+        by: Actor = request.user  # whoever asked, even if the view logs them out
         response = self.get_response(request)
-        if response.status_code == 403 and request.method not in READING and user.is_authenticated:
-            by: Actor = user
+        if response.status_code == 403:
             audit.record_refusal(by, "refused", request.path, reason=f"{request.method}: not permitted")
         return response
 

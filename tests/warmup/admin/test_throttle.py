@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -188,8 +187,8 @@ def test_no_address_at_all_is_one_address(anna: User, evaluated: list[str]) -> N
 
 
 @pytest.fixture
-def anna_for_threads(transactional_db: None) -> Iterator[User]:
-    yield User.objects.create_user("anna", password=PASSWORD, is_staff=True)
+def anna_for_threads(transactional_db: None) -> User:
+    return User.objects.create_user("anna", password=PASSWORD, is_staff=True)
 
 
 def test_guesses_at_the_same_moment_are_evaluated_one_by_one(
