@@ -85,7 +85,7 @@ class Page(Protocol):
         """A PNG of what is to be seen."""
 
     async def html(self, *, timeout: float) -> str:
-        """The page's HTML as it is now, cleaned, at most 2 MiB."""
+        """The page's HTML as it is now, cleaned and without the account's secrets, at most 2 MiB."""
 
     async def storage_state(self, *, timeout: float) -> StorageState:
         """Cookies, localStorage and IndexedDB of the context."""

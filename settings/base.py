@@ -86,6 +86,8 @@ SECURE_CSP = {
     "frame-ancestors": ["'none'"],
 }
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "core.debug_pages.NamesOnly"
+
 ROOT_URLCONF = "settings.urls"
 WSGI_APPLICATION = "settings.wsgi.application"
 

@@ -29,6 +29,7 @@ from core.errors import (
     RateLimited,
 )
 from core.page import Page, PageEvent
+from core.scrubbing import secrets_of
 from core.types import AccountSpec, Attempt, SiteSpec, StorageState
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -108,8 +109,7 @@ class FakePage:
         self.shown: dict[str, int] = {}
         saved = account.storage_state if account is not None else None
         self.state: StorageState = saved or {"cookies": [], "origins": []}
-        self.journal = Journal()
-        self.journal.hide(account.password if account is not None else None)
+        self.journal = Journal(secrets_of(account) if account is not None else ())
         # While set, every call times out; while `stuck`, it never comes back at all.
         self.hanging = False
         self.stuck = False
@@ -219,7 +219,7 @@ class FakePage:
 
     async def html(self, *, timeout: float) -> str:
         await self._begin("html", timeout)
-        return self._screen.html
+        return self.journal.scrub(self._screen.html)
 
     async def storage_state(self, *, timeout: float) -> StorageState:
         await self._begin("storage_state", timeout)

@@ -26,6 +26,8 @@ class Gate:
     def __init__(self, page: Page, site: SiteSpec, account: AccountSpec, timeout: float) -> None:
         self.page, self.site, self.account, self.timeout = page, site, account, timeout
         self.logged_in_now = False
+        # The page's navigations when the password was typed.
+        self.typed_at: int | None = None
         self._fresh_url: str | None = None
 
     async def enter(self) -> None:
@@ -56,6 +58,7 @@ class Gate:
         await self.page.goto(self.site.url(form.path), timeout=self.timeout)
         await self._refuse_challenge(self.timeout)
         await self.page.fill(form.username, self.account.username, timeout=self.timeout)
+        self.typed_at = self.page.navigations
         await self.page.fill(form.password, self.account.password, secret=True, timeout=self.timeout)
         before = self.page.navigations
         await self.page.click(form.submit, timeout=self.timeout)

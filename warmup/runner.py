@@ -6,11 +6,14 @@ What it needs of the world comes in as `Tools`; what is asked of it meanwhile, a
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, Protocol
+
+import structlog
 
 from core.errors import (
     Abandoned,
@@ -24,13 +27,17 @@ from core.errors import (
     WarmupError,
 )
 from core.page import OpenPage, Page, PageEvent
+from core.scrubbing import Scrubber, secrets_of
 from core.types import StorageState
 from warmup.gate import Gate
 from warmup.plan import Plan, PlanStep
 from warmup.playbooks.actions import ActionContext, perform
 from warmup.playbooks.expand import expand
 from warmup.playbooks.schema import parse_playbook
+from warmup.playbooks.secret_texts import words_of
 from warmup.types import Evidence, IntentAnswer, Level, LogEntry, Outcome, RunSpec, StepReport, StepResult
+
+log = structlog.get_logger(__name__)
 
 # How long the last acts of a run may take: a probe before the state is saved, a failure's evidence.
 CLOSING_SECONDS = 5.0
@@ -89,20 +96,33 @@ async def run_account(spec: RunSpec, tools: Tools, signals: Signals) -> Outcome:
 
     Raises `Abandoned`, after which nothing may be written; every other failure is an `Outcome`.
     """
+    scrub = Scrubber(secrets_of(spec.account))
     try:
-        plan = expand(parse_playbook(spec.playbook), spec.seed)
+        playbook = parse_playbook(spec.playbook)
+        for word in words_of(playbook.definition()):
+            scrub.hide(word)
+        plan = expand(playbook, spec.seed)
         await tools.plan_made(spec, len(plan))
         await _interruptible(asyncio.sleep(spec.start_delay_seconds), signals, at_pause=True)
         tools.check_lease(spec)
         async with tools.open_page(spec.site, spec.account) as page:
-            return await _Walk(spec, plan, page, tools, signals).outcome()
+            return await _Walk(spec, plan, page, tools, signals, scrub).outcome()
     except _Interrupted as asked:
         return asked.outcome
     except Abandoned:
         raise
     except WarmupError as error:
         # Before or around the page: the context could not be made, or could not be closed.
-        return outcome_of(error, spec.attempt, place="")
+        return _scrubbed(outcome_of(error, spec.attempt, place=""), scrub)
+    except Exception as error:  # a fault of ours fails this run, with its name, and no other
+        trace = scrub("".join(traceback.format_exception(error)))
+        log.error("run_broke", run=spec.lease.run_id, exception=trace)
+        reason = f"internal error: {type(error).__name__}: {error}"
+        return _scrubbed(Outcome("FAILED", reason=reason), scrub)
+
+
+def _scrubbed(outcome: Outcome, scrub: Scrubber) -> Outcome:
+    return replace(outcome, reason=scrub(outcome.reason), detail=scrub(outcome.detail))
 
 
 def outcome_of(error: WarmupError, attempt: int, *, place: str) -> Outcome:
@@ -144,12 +164,17 @@ async def _interruptible(work: Coroutine[Any, Any, Any], signals: Signals, *, at
 class _Walk:
     """The passage through one open page."""
 
-    def __init__(self, spec: RunSpec, plan: Plan, page: Page, tools: Tools, signals: Signals) -> None:
+    def __init__(
+        self, spec: RunSpec, plan: Plan, page: Page, tools: Tools, signals: Signals, scrub: Scrubber
+    ) -> None:
         self.spec, self.plan, self.page, self.tools, self.signals = spec, plan, page, tools, signals
+        self.scrub = scrub
         self.gate = Gate(page, spec.site, spec.account, tools.step_timeout_seconds)
         self.place = "log-in"
         self.index = spec.cursor
         self.secret_step = False
+        # The page's navigations when a secret was last typed: until the next one it stands there.
+        self.typed_at: int | None = None
         self.last_event: PageEvent | None = None
 
     async def outcome(self) -> Outcome:
@@ -191,6 +216,8 @@ class _Walk:
     async def _step(self, step: PlanStep) -> None:
         self.place, self.index = f"{step.place} {step.label}", step.index
         self.secret_step = bool(step.args.get("secret"))
+        if self.secret_step:
+            self.typed_at = self.page.navigations
         started = self.tools.now()
         if step.effect != "repeatable":
             settled = await self._before_once(step)
@@ -222,7 +249,10 @@ class _Walk:
         """The step itself, under our own deadline whatever the action does."""
 
         async def keep_screenshot(name: str, png: bytes) -> None:
-            await self._keep(step.index, "screenshot", name, png)
+            if self._shows_a_secret():
+                self._log("WARNING", "screenshot_not_kept", "a secret text stands on the page")
+            else:
+                await self._keep(step.index, "screenshot", name, png)
 
         site = self.spec.site
         context = ActionContext(self.page, site, timeout, keep_screenshot)
@@ -283,19 +313,13 @@ class _Walk:
         for (host, port, why), times in list(self.page.refused.items()):
             self._log("WARNING", "egress_refused", f"{host}:{port}: {why} (times {times})")
         self._log("INFO", "run_ended", f"{outcome.status} {outcome.reason}".strip())
-        return Outcome(
-            outcome.status,
-            outcome.reason,
-            outcome.detail,
-            outcome.retry_after_seconds,
-            outcome.counts_as_attempt,
-            state,
-            self.gate.logged_in_now,
+        return replace(
+            _scrubbed(outcome, self.scrub), storage_state=state, logged_in_now=self.gate.logged_in_now
         )
 
     async def _keep_evidence(self, error: WarmupError) -> None:
-        """Screenshot and HTML of the page as it failed; none of a step that types a secret."""
-        if self.secret_step or isinstance(error, (BrowserLost, PageCrashed)):
+        """Screenshot and HTML of the page as it failed; none where a secret was typed."""
+        if self.secret_step or self._shows_a_secret() or isinstance(error, (BrowserLost, PageCrashed)):
             return
         try:
             png = await self.page.screenshot(timeout=CLOSING_SECONDS)
@@ -305,10 +329,14 @@ class _Walk:
         except BrowserError as failure:
             self._log("WARNING", "evidence_not_taken", str(failure))
 
+    def _shows_a_secret(self) -> bool:
+        return self.page.navigations in (self.typed_at, self.gate.typed_at)
+
     def _keep(self, step: int, kind: Any, name: str, content: bytes) -> Awaitable[None]:
         return self.tools.keep(Evidence(self.spec.lease, self.spec.attempt, step, kind, name, content))
 
     def _report(self, step: PlanStep, result: StepResult, started: datetime, detail: str) -> None:
+        url = self.page.url
         self.tools.report(
             StepReport(
                 self.spec.lease,
@@ -320,8 +348,9 @@ class _Walk:
                 result,
                 started,
                 self.tools.now(),
-                detail,
-                self.page.url,
+                self.scrub(detail),
+                # One with a secret in it is not gone back to.
+                url if self.scrub(url) == url else "",
             )
         )
         self._log_page_events()
@@ -338,4 +367,4 @@ class _Walk:
         self.last_event = fresh[0] if fresh else self.last_event
 
     def _log(self, level: Level, event: str, text: str = "") -> None:
-        self.tools.log(LogEntry(self.spec.lease, self.tools.now(), level, event, text))
+        self.tools.log(LogEntry(self.spec.lease, self.tools.now(), level, event, self.scrub(text)))

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from core.errors import Abandoned, LeaseLost
+from core.errors import LeaseLost
 from core.page import OpenPage
 from warmup.plan import PlanStep
 from warmup.runner import Signals, run_account
@@ -186,7 +186,7 @@ class Slice:
     async def _drive(self, spec: RunSpec) -> None:
         run_id = spec.lease.run_id
         try:
-            outcome = await self._outcome(spec)
+            outcome = await run_account(spec, self, self.signals)
             await self.flush()
             self.check_lease(spec)
             if not await self.store.finish(spec.lease, outcome):
@@ -200,16 +200,6 @@ class Slice:
             log.warning("lease_lost", run=run_id, error="cancelled")
         finally:
             del self.held[spec.lease]
-
-    async def _outcome(self, spec: RunSpec) -> Outcome:
-        """The run's outcome. A fault of ours fails this run, with its name, and no other."""
-        try:
-            return await run_account(spec, self, self.signals)
-        except Abandoned:
-            raise
-        except Exception as error:
-            log.exception("run_broke", run=spec.lease.run_id)
-            return Outcome("FAILED", reason=f"internal error: {type(error).__name__}: {error}")
 
     def _lose(self, leases: frozenset[Lease]) -> None:
         for lease in leases:

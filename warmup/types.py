@@ -31,7 +31,8 @@ class RunSpec:
     attempt: int
     account: AccountSpec
     site: SiteSpec
-    playbook: Mapping[str, Any]  # the definition; `expand` makes the plan of it and the seed
+    # The definition, with its secret texts; `expand` makes the plan of it and the seed.
+    playbook: Mapping[str, Any] = field(repr=False)
     seed: int
     cursor: int = 0
     resume_url: str = ""

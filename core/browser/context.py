@@ -16,12 +16,10 @@ from core.browser.options import BrowserOptions
 from core.browser.page import BrowserPage
 from core.browser.state import divide
 from core.errors import StateRejected
+from core.scrubbing import secrets_of
 from core.types import AccountSpec, ProxySpec, SiteSpec
 
 Sleep = Callable[[float], Awaitable[object]]
-
-# Shorter cookie values are no secrets, and hiding them would garble what is said.
-_SECRET_COOKIE_CHARACTERS = 8
 
 
 class Context:
@@ -42,7 +40,7 @@ class Context:
         self._proxy = account.proxy
         self._sleep = sleep
         self._state, self._scripted = divide(account.storage_state, site.base_url)
-        self._journal = _journal(account)
+        self._journal = Journal(secrets_of(account))
         self._context: playwright.BrowserContext | None = None
         self._listeners: Listeners | None = None
         self._challenge: FirstChallenge | None = None
@@ -117,18 +115,6 @@ class Context:
             await self._listeners.detach()
         if self._challenge is not None:
             await self._challenge.end()
-
-
-def _journal(account: AccountSpec) -> Journal:
-    """A journal that hides what the account must not have shown."""
-    journal = Journal()
-    journal.hide(account.password)
-    if account.proxy is not None:
-        journal.hide(account.proxy.password)
-    for cookie in (account.storage_state or {}).get("cookies") or []:
-        if len(cookie["value"]) >= _SECRET_COOKIE_CHARACTERS:
-            journal.hide(cookie["value"])
-    return journal
 
 
 def _proxy_settings(proxy: ProxySpec | None, options: BrowserOptions) -> playwright.ProxySettings | None:

@@ -188,7 +188,7 @@ class BrowserPage:
 
     async def html(self, *, timeout: float) -> str:
         found = await self._look(lambda: self._page.evaluate(_HTML, HTML_BYTES), timeout, "reading the page")
-        text = clean(found, limit=HTML_BYTES) if isinstance(found, str) else ""
+        text = clean(self._journal.scrub(found), limit=HTML_BYTES) if isinstance(found, str) else ""
         return text.encode()[:HTML_BYTES].decode(errors="ignore")
 
     async def storage_state(self, *, timeout: float) -> StorageState:

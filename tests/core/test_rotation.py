@@ -56,6 +56,7 @@ def test_after_rotation_the_old_key_is_not_needed(settings: Any, stored: uuid.UU
         "core.ProxySecret.credentials: 1 on the newest key",
         "core.AccountSecret.password: 1 on the newest key",
         "core.SessionState.sealed: 1 on the newest key",
+        "warmup.PlaybookSecret.texts: none",
         "artifacts: 1 on the newest key",
         "every secret is on the newest key: older keys may be removed from FIELD_KEYS",
     ]

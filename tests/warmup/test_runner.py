@@ -274,7 +274,11 @@ ERRORS: list[Row] = [
 ]
 ABANDONING = [LeaseLost("lost"), DatabaseUnavailable("away")]
 # Bases, and what is not raised for a run.
-OTHERS = {"WarmupError", "Abandoned", "Parked", "IllegalTransition", "NotFound", "BrowserUnavailable"}
+OTHERS = {"WarmupError", "Abandoned", "Parked", "IllegalTransition", "NotFound", "BrowserUnavailable"} | {
+    "AppendOnly",
+    "DiskFull",
+    "MessageRefused",
+}
 
 
 def name_of(value: object) -> str:

@@ -10,7 +10,9 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from warmup.forms.fields import DocumentField, ModelForm, add_faults
 from warmup.models import Playbook
+from warmup.models.playbook import RE_ENTER
 from warmup.playbooks.schema import PlaybookSpec, check_playbook
+from warmup.playbooks.secret_texts import missing
 
 
 class PlaybookForm(ModelForm):
@@ -40,6 +42,8 @@ class PlaybookForm(ModelForm):
         data = super().clean() or self.cleaned_data
         if "name" in data and "steps" in data:
             spec, faults = check_playbook({"name": data["name"], "steps": data["steps"]})
+            if spec is not None:
+                faults = [f"{place}: {RE_ENTER}" for place in missing(spec.definition())]
             add_faults(self, faults, {"name": "name", "steps": "steps"})
             if spec is not None:
                 self.spec = spec

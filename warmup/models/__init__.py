@@ -1,6 +1,6 @@
 """The domain's tables: the definition (playbook), what was asked for (task), and what happened (run)."""
 
-from warmup.models.playbook import Playbook
+from warmup.models.playbook import Playbook, PlaybookSecret
 from warmup.models.pulse import ClusterPulse
 from warmup.models.record import Artifact, AuditEntry, DailyCount, LogLine, StepRecord
 from warmup.models.run import WarmupAccount
@@ -14,6 +14,7 @@ __all__ = [
     "DailyCount",
     "LogLine",
     "Playbook",
+    "PlaybookSecret",
     "ScheduleFiring",
     "StepRecord",
     "WarmupAccount",

@@ -27,7 +27,7 @@ def claim(task_id: int, limit: int, worker: str) -> list[RunSpec]:
     counted too. A run whose secrets do not open ends FAILED here and is not returned.
     """
     with transaction.atomic():
-        task = WarmupTask.objects.select_related("site", "playbook").filter(pk=task_id).first()
+        task = WarmupTask.objects.select_related("site", "playbook__secret").filter(pk=task_id).first()
         if task is None or limit < 1:
             return []
         # The two locks make the counting below exact. All claims on a site stand in one line, which
@@ -108,7 +108,7 @@ def _run_spec(run: WarmupAccount, task: WarmupTask, site: SiteSpec, token: uuid.
         attempt=run.attempt,
         account=run.account.spec(),
         site=site,
-        playbook=task.playbook.definition,
+        playbook=task.playbook.revealed(),
         seed=run.seed,
         cursor=run.cursor,
         resume_url=run.resume_url,

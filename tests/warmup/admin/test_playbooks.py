@@ -195,3 +195,19 @@ def test_repeat_has_its_steps_below_it() -> None:
 
     assert (step.do, step.main) == ("repeat", "3 x")
     assert [inner.do for inner in step.steps] == ["back"]
+
+
+def test_secret_text_is_on_no_page_and_is_wanted_again_for_the_next_version(boss: Client) -> None:
+    step = {"do": "type", "target": "box", "text": "tr3asure", "secret": True}
+    boss.post(ADD, posted(steps=json.dumps([step])))
+    playbook = Playbook.objects.get()
+
+    change = boss.get(reverse("admin:warmup_playbook_change", args=[playbook.pk])).content.decode()
+    again = boss.get(f"{ADD}?from={playbook.pk}").content.decode()
+    response = boss.post(ADD, posted(steps=json.dumps(playbook.definition["steps"])))
+
+    for page in (change, again):
+        assert "tr3asure" not in page
+        assert "[secret]" in page
+    assert "stands for a secret text, which is not shown: enter the text again" in response.content.decode()
+    assert Playbook.objects.count() == 1

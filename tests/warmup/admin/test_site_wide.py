@@ -16,6 +16,7 @@ from core.models import AccountSecret, ProxySecret
 from tests import factories
 from tests.warmup.admin.conftest import StaffClient
 from warmup.admin.navigation import GROUPS
+from warmup.models import PlaybookSecret
 
 NOW = datetime(2030, 5, 6, 7, 8, 9, tzinfo=timezone.utc)  # noqa: UP017
 
@@ -25,7 +26,7 @@ def test_every_model_has_a_page_but_the_secrets() -> None:
 
     without = {model for model in models if not admin.site.is_registered(model)}
 
-    assert without == {AccountSecret, ProxySecret}
+    assert without == {AccountSecret, ProxySecret, PlaybookSecret}
 
 
 def test_sidebar_leads_everywhere(boss: Client) -> None:

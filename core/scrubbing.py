@@ -1,0 +1,56 @@
+"""Keeping secrets out of what is said: errors, logs, reports, pages that are kept as evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from core.types import AccountSpec
+
+HIDDEN = "[hidden]"
+# Shorter values of a site's own are no secrets, and hiding them would garble what is said.
+SECRET_CHARACTERS = 8
+# A site may store thousands of values; each costs a look at every text.
+MOST_VALUES = 200
+MOST_CHARACTERS = 4096
+
+
+class Scrubber:
+    """Replaces the secrets that it knows, be they plain, in a URL, or in JSON."""
+
+    def __init__(self, secrets: Iterable[str | None] = ()) -> None:
+        self._secrets: list[str] = []
+        for secret in secrets:
+            self.hide(secret)
+
+    def hide(self, secret: str | None) -> None:
+        """Know one more."""
+        if not secret:
+            return
+        in_urls = (quote(secret), quote(secret, safe=""), quote_plus(secret))
+        forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], *in_urls}
+        # The longest first: one secret may be part of another.
+        self._secrets = sorted({*self._secrets, *forms}, key=lambda form: (-len(form), form))
+
+    def __call__(self, text: str) -> str:
+        """`text` without them."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def secrets_of(account: AccountSpec) -> list[str | None]:
+    """What of an account must appear nowhere: its password, its proxy's, and what its sites stored."""
+    proxy = account.proxy
+    state = account.storage_state or {}
+    stored: list[Any] = [cookie.get("value") for cookie in state.get("cookies") or []]
+    for origin in state.get("origins") or []:
+        stored += [item.get("value") for item in origin.get("localStorage") or []]
+    tokens = [
+        value
+        for value in stored
+        if isinstance(value, str) and SECRET_CHARACTERS <= len(value) <= MOST_CHARACTERS
+    ]
+    return [account.password, proxy.password if proxy else None, *tokens[:MOST_VALUES]]
