@@ -45,12 +45,14 @@ INSTALLED_APPS = [
     "core",
     "warmup",  # before django_q: its `qcluster` command takes the place of django-q2's
     "unfold",
+    "unfold.contrib.import_export",  # before import_export: its templates take the place of those
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "import_export",
     "axes",
     "django_q",
 ]
@@ -157,6 +159,10 @@ LANGUAGES = [("en", "English")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+
+# An upload stays in memory: it may hold secrets, and no temporary file shall. A larger one is not kept.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024  # bytes
 
 STATIC_URL = "static/"
 STATIC_ROOT = WARMUP_DATA_DIR / "static"

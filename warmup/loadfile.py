@@ -28,7 +28,9 @@ __all__ = [
     "ProxyEntry",
     "SiteEntry",
     "TaskEntry",
+    "account_reference_faults",
     "cross_reference_faults",
+    "duplicate_faults",
     "load_file_json_schema",
     "parse_load_file",
     "placed",
@@ -70,7 +72,7 @@ def parse_load_file(text: str, *, source: str) -> LoadFile:
     data, faults = read_document(text, source=source)
     data = cleaned_keys(data, place="", faults=faults)
     if isinstance(data, dict):
-        faults += _duplicates(data)
+        faults += duplicate_faults(data)
         faults += _check_playbooks(data)
     try:
         load = LoadFile.model_validate(data)
@@ -108,9 +110,7 @@ def cross_reference_faults(
 
     faults: list[str] = []
     for place, account in placed("accounts", load.accounts):
-        faults += _unknown(f"{place}.site", "site", account.site, sites)
-        if account.proxy is not None:
-            faults += _unknown(f"{place}.proxy", "proxy", account.proxy, proxies)
+        faults += account_reference_faults(place, account, sites=sites, proxies=proxies)
     for place, task in placed("tasks", load.tasks):
         faults += _unknown(f"{place}.playbook", "playbook", task.playbook, playbooks)
         faults += _unknown(f"{place}.site", "site", task.site, sites)
@@ -118,6 +118,16 @@ def cross_reference_faults(
             playbook = playbooks.get(task.playbook)
             faults += _lacking(place, task, playbook, sites[task.site])
             faults += _strangers(place, task, usernames)
+    return faults
+
+
+def account_reference_faults(
+    place: str, account: AccountEntry, *, sites: Mapping[str, object], proxies: Set[str]
+) -> list[str]:
+    """One line for each name of an account that refers to nothing; sites are known by their slugs."""
+    faults = _unknown(f"{place}.site", "site", account.site, sites)
+    if account.proxy is not None:
+        faults += _unknown(f"{place}.proxy", "proxy", account.proxy, proxies)
     return faults
 
 
@@ -141,8 +151,8 @@ def _check_playbooks(data: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _duplicates(data: dict[str, Any]) -> Iterator[str]:
-    """A fault for every entry that was there before."""
+def duplicate_faults(data: Mapping[str, Any]) -> Iterator[str]:
+    """A fault for every entry of a file's data that was there before."""
     for section, (what, keys) in _IDENTITIES.items():
         entries = data.get(section)
         if isinstance(entries, list):

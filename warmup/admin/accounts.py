@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,45 +13,70 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from core.admin import Admin, EmptyState, moment
+from core.admin import Admin, EmptyState
 from core.models import Account, SessionState, Site
+from warmup.admin.account_actions import AccountActionsMixin
+from warmup.admin.account_health import (
+    AccountHealthMixin,
+    FailuresFilter,
+    LastWarmUpFilter,
+    SavedStateFilter,
+    history,
+)
 from warmup.admin.audited import AuditedMixin
 from warmup.admin.confirm import CONFIRMED, actor, page
 from warmup.admin.display import list_url, object_url
 from warmup.admin.secret_forms import SecretFormMixin
 from warmup.admin.session_states import versions
+from warmup.admin.transfer import AccountTransferMixin
 from warmup.admin.verbs import accounts_text
 from warmup.forms import AccountForm, WarmUpForm, newest_playbooks
 from warmup.models import DailyCount
 
 
 @admin.register(Account)
-class AccountAdmin(SecretFormMixin, AuditedMixin, Admin):
+class AccountAdmin(
+    SecretFormMixin, AuditedMixin, AccountTransferMixin, AccountActionsMixin, AccountHealthMixin, Admin
+):
     form = AccountForm
-    list_display = ("username", "site", "enabled", "proxy", "warmed_up", "logged_in", "failures_in_a_row")
+    list_display = (
+        "username",
+        "site",
+        "enabled",
+        "proxy",
+        "warmed_up",
+        "logged_in",
+        "state_age",
+        "failures",
+    )
     list_select_related = ("site", "proxy")
-    list_filter = ("site", "enabled", "proxy")
+    list_filter = ("site", "enabled", "proxy", LastWarmUpFilter, FailuresFilter, SavedStateFilter)
     search_fields = ("username", "site__name", "site__slug")
-    actions = ("warm_up",)
+    actions = ("warm_up", "assign_proxy", "delete_chosen")
+    change_form_outer_after_template = "warmup/admin/account_history.html"
     plain_fields = ("site", "username", "proxy", "enabled")
     secret_fields = ("password",)
     kept_fields = ("warmed_up", "logged_in", "failures_in_a_row", "saved_state", "runs")
     owned = (SessionState, DailyCount)
     empty_state = EmptyState(
-        _("No accounts yet"), _("Add one here, or load a file that has some:"), "manage.py warmup load FILE"
+        _("No accounts yet"),
+        _("Add one here, import a file, or load one that has sites and playbooks too:"),
+        "manage.py warmup load FILE",
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
         """An account stays on its site: its state and its history belong there."""
         return ("site", *self.kept_fields) if obj else ()
 
-    @admin.display(description=_("last warm-up"), ordering="last_warmup_at")
-    def warmed_up(self, account: Account) -> str:
-        return moment(account.last_warmup_at)
-
-    @admin.display(description=_("last log-in"), ordering="last_login_at")
-    def logged_in(self, account: Account) -> str:
-        return moment(account.last_login_at)
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """The account, and below it what its runs came to, for those who may see runs."""
+        context = dict(extra_context or {})
+        account = self.get_object(request, object_id)
+        if account is not None and request.user.has_perm("warmup.view_warmupaccount"):
+            context |= history(account)
+        return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description=_("saved states"))
     def saved_state(self, account: Account) -> str:

@@ -52,8 +52,12 @@ LEVEL_LABELS: Mapping[str, str] = {
 
 def badge(value: str, choices: type[Choices], labels: Mapping[str, str]) -> SafeString:
     """A value of `choices` as a coloured label."""
-    text = dict(choices.choices).get(value, value)
-    return render_to_string("unfold/helpers/label.html", {"type": labels.get(value, PLAIN), "text": text})
+    return label(labels.get(value, PLAIN), dict(choices.choices).get(value, value))
+
+
+def label(kind: str, text: object) -> SafeString:
+    """A coloured label of one of unfold's kinds."""
+    return render_to_string("unfold/helpers/label.html", {"type": kind, "text": text})
 
 
 def task_badge(status: str) -> SafeString:

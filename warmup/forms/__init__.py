@@ -1,5 +1,6 @@
 """The forms of the admin: they accept what the load file accepts, and say what is wrong in its words."""
 
+from warmup.forms.bulk import ProxyChoiceForm
 from warmup.forms.playbook import PlaybookForm
 from warmup.forms.rows import AccountForm, ProxyForm, SiteForm
 from warmup.forms.task import VerbForm, WarmUpForm, newest_playbooks
@@ -7,6 +8,7 @@ from warmup.forms.task import VerbForm, WarmUpForm, newest_playbooks
 __all__ = [
     "AccountForm",
     "PlaybookForm",
+    "ProxyChoiceForm",
     "ProxyForm",
     "SiteForm",
     "VerbForm",
