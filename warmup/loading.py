@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import models, transaction
 from django.db.models import QuerySet
 
-from core.errors import InvalidInput, SecretUnreadable, StateRejected
-from core.models import Account, AccountSecret, Proxy, ProxySecret, SessionState, Site
+from core.errors import InvalidInput, SecretUnreadable
+from core.models import Account, Proxy, ProxySecret, Site
 from core.types import Target
 from warmup import audit, creating
 from warmup.audit import Actor
@@ -28,10 +26,10 @@ from warmup.loadfile import (
 from warmup.models import Playbook, WarmupTask
 from warmup.playbooks.schema import PlaybookSpec
 from warmup.states import TaskStatus
+from warmup.transfer import writing
+from warmup.transfer.writing import CHANGED, CREATED, SAME
 
 Report = dict[str, dict[str, int]]
-CREATED, CHANGED, SAME = "created", "changed", "same"
-BATCH = 1000
 
 
 def load(text: str, *, source: str, by: Actor) -> Report:
@@ -133,7 +131,7 @@ def _load_proxy(entry: ProxyEntry) -> str:
     return CREATED if what == CREATED else CHANGED
 
 
-def _opens_as(secret: AccountSecret | ProxySecret, value: object) -> bool:
+def _opens_as(secret: ProxySecret, value: object) -> bool:
     """Whether a secret is `value`; one that does not open is replaced, as if it were not."""
     try:
         return bool(secret.open() == value)
@@ -144,58 +142,11 @@ def _opens_as(secret: AccountSecret | ProxySecret, value: object) -> bool:
 def _load_accounts(
     entries: Sequence[AccountEntry], count: Callable[[str, str], None], faults: list[str]
 ) -> None:
-    """In batches: ten thousand accounts are an ordinary file."""
-    sites = {site.slug: site for site in Site.objects.all()}
-    proxies = {proxy.name: proxy for proxy in Proxy.objects.all()}
-    for start in range(0, len(entries), BATCH):
-        batch = entries[start : start + BATCH]
-        wanted = Account.objects.filter(
-            site__slug__in={entry.site for entry in batch}, username__in=[entry.username for entry in batch]
-        )
-        known = {(row.site_id, row.username): row for row in wanted.select_related("secret")}
-        fresh = [
-            Account(site=sites[entry.site], username=entry.username, proxy=proxies.get(entry.proxy or ""))
-            for entry in batch
-            if (sites[entry.site].pk, entry.username) not in known
-        ]
-        created = {(row.site_id, row.username): row for row in Account.objects.bulk_create(fresh)}
-        new_secrets = []
-        for number, entry in enumerate(batch, start=start):
-            key = (sites[entry.site].pk, entry.username)
-            account = created.get(key) or known[key]
-            what = CREATED if key in created else _write(account, {"proxy": proxies.get(entry.proxy or "")})
-            stored = None if key in created else getattr(account, "secret", None)
-            secret = _password(account, stored, entry.password)
-            new_secrets += [secret] if secret else []
-            changed = bool(secret) | _load_state(account, f"accounts[{number}]", entry, faults)
-            count("accounts", CHANGED if what == SAME and changed else what)
-        AccountSecret.objects.bulk_create(
-            new_secrets, update_conflicts=True, unique_fields=["account"], update_fields=["password"]
-        )
-
-
-def _password(account: Account, stored: AccountSecret | None, password: str | None) -> AccountSecret | None:
-    """The secret to save; None when nothing changes. No password in the file leaves the stored one."""
-    if password is None:
-        return None
-    if stored is not None and _opens_as(stored, password):
-        return None
-    return AccountSecret.sealed(account, password)
-
-
-def _load_state(account: Account, place: str, entry: AccountEntry, faults: list[str]) -> bool:
-    if entry.storage_state is None:
-        return False
-    digest = hashlib.sha256(json.dumps(entry.storage_state, sort_keys=True).encode()).hexdigest()
-    if account.loaded_state_digest == digest:
-        return False
-    try:
-        SessionState.save_version(account.pk, entry.storage_state)
-    except StateRejected as error:
-        faults.append(f"{place}.storage_state: {error}")
-        return False
-    Account.objects.filter(pk=account.pk).update(loaded_state_digest=digest)
-    return True
+    changes, rejected = writing.compare(entries, sparse=False, lock=True)
+    writing.write(changes)
+    for change in changes:
+        count("accounts", change.what)
+    faults += rejected
 
 
 def _load_task(place: str, entry: TaskEntry, faults: list[str], by: Actor) -> str:
