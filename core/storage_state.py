@@ -90,8 +90,8 @@ def check_own(state: StorageState, allowed_hosts: Sequence[str]) -> None:
 def own_part(state: StorageState, allowed_hosts: Sequence[str]) -> StorageState:
     """`state` without what belongs to other sites."""
     return {
-        "cookies": [c for c in state.get("cookies", []) if _is_own_cookie(c["domain"], allowed_hosts)],
-        "origins": [o for o in state.get("origins", []) if _is_own_origin(o["origin"], allowed_hosts)],
+        "cookies": [c for c in state.get("cookies") or [] if _is_own_cookie(c["domain"], allowed_hosts)],
+        "origins": [o for o in state.get("origins") or [] if _is_own_origin(o["origin"], allowed_hosts)],
     }
 
 

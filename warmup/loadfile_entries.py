@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from core.storage_state import MAX_BYTES as MAX_STATE_BYTES
+from core.storage_state import MAX_ORIGINS as MAX_STATE_ORIGINS
 from core.types import StorageState, Target
 from warmup.playbooks.faults import LISTED, SELECTION, fault
 from warmup.playbooks.fields import (
@@ -42,8 +44,6 @@ MAX_URL = 200  # characters
 MAX_PATH = 500  # characters
 MAX_USERNAME = 150  # characters
 MAX_PASSWORD = 1000  # characters
-MAX_STATE_BYTES = 1024 * 1024
-MAX_STATE_ORIGINS = 50
 MAX_CONCURRENCY = 1000
 MAX_PER_DAY = 1_000_000
 

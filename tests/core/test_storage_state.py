@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core import secrets
 from core.errors import StateRejected
 from core.models import Account, SessionState
-from core.storage_state import MAX_BYTES, NAMES_KEPT, check_own, own_part, summary_of
+from core.storage_state import MAX_BYTES, NAMES_KEPT, check_own, check_state, own_part, summary_of
 from tests import factories
 from tests.factories import cookie, state
 
@@ -161,6 +163,34 @@ def test_forecast_is_of_the_cookies_that_keep_one_logged_in(
     if {"expires": 0} in cookies:
         first = datetime(1970, 1, 1, tzinfo=UTC)
     assert (summary.expires_first, summary.expires_last) == (first, last)
+
+
+ODD = st.text(st.characters(exclude_categories=()), max_size=8)
+HOST = st.sampled_from(["www.example.com", ".example.com", "evil.com", "[::1]", ""]) | ODD
+NUMBER = st.none() | st.booleans() | st.integers() | st.floats()
+
+
+@given(
+    cookies=st.none()
+    | st.lists(st.builds(lambda n, d, e: cookie(n, domain=d, expires=e), ODD, HOST, NUMBER), max_size=4),
+    origins=st.none() | st.lists(st.builds(lambda host: origin(f"https://{host}"), HOST), max_size=4),
+)
+def test_any_state_is_refused_with_one_line_or_can_be_kept(cookies: Any, origins: Any) -> None:
+    given_state = {"cookies": cookies, "origins": origins}
+    fault = ""
+    try:
+        check_state(given_state)
+        check_own(own_part(given_state, HOSTS), HOSTS)
+        summary = summary_of(given_state, BASE, NOW)
+        check_own(given_state, HOSTS)
+    except StateRejected as error:
+        fault = str(error)
+    else:
+        # As databases take it: UTF-8 without NUL.
+        names = "".join(summary.cookie_names + summary.origin_names).encode()
+        assert b"\0" not in names
+
+    assert len(fault.splitlines()) <= 1
 
 
 # ---- versions -----------------------------------------------------------------------------------------
