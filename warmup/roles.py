@@ -1,7 +1,7 @@
 """Who may do what: three roles, as groups that `migrate` brings up to date.
 
 - Viewer sees everything about warm-ups, and changes nothing.
-- Operator also makes tasks, and asks for every verb of tasks and runs.
+- Operator also makes tasks and schedules, and asks for every verb of tasks, runs and schedules.
 - Admin does everything else: sites, proxies, accounts and their secrets, playbooks, deletion, users,
   locked log-ins. What stays with superusers: who is one, what a group may do, and permissions of single
   users.
@@ -24,7 +24,13 @@ VIEWER, OPERATOR, ADMIN = "Viewer", "Operator", "Admin"
 APPS = ("core", "warmup", "auth", "axes", "django_q")
 
 SEEN = Q(content_type__app_label__in=["core", "warmup", "django_q"], codename__startswith="view_")
-OPERATED = ("warmup.add_warmuptask", "warmup.change_warmuptask", "warmup.change_warmupaccount")
+OPERATED = (
+    "warmup.add_warmuptask",
+    "warmup.change_warmuptask",
+    "warmup.change_warmupaccount",
+    "warmup.add_warmupschedule",
+    "warmup.change_warmupschedule",
+)
 OWN = Q(content_type__app_label__in=["core", "warmup"]) & ~Q(content_type__model="auditentry")
 PEOPLE = (
     "auth.view_user",

@@ -16,6 +16,7 @@ GROUPS = (
         (
             (_("Tasks"), "local_fire_department", "warmup.WarmupTask"),
             (_("Runs"), "directions_run", "warmup.WarmupAccount"),
+            (_("Schedules"), "event_repeat", "warmup.WarmupSchedule"),
             (_("Playbooks"), "menu_book", "warmup.Playbook"),
         ),
     ),
@@ -32,6 +33,7 @@ GROUPS = (
         _("What happened"),
         (
             (_("Log"), "receipt_long", "warmup.LogLine"),
+            (_("Firings"), "alarm_on", "warmup.ScheduleFiring"),
             (_("Artifacts"), "photo_library", "warmup.Artifact"),
             (_("Daily counts"), "speed", "warmup.DailyCount"),
             (_("Audit"), "history_edu", "warmup.AuditEntry"),

@@ -3,6 +3,7 @@
 from warmup.forms.bulk import ProxyChoiceForm
 from warmup.forms.playbook import PlaybookForm
 from warmup.forms.rows import AccountForm, ProxyForm, SiteForm
+from warmup.forms.schedule import ScheduleForm
 from warmup.forms.task import VerbForm, WarmUpForm, newest_playbooks
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "PlaybookForm",
     "ProxyChoiceForm",
     "ProxyForm",
+    "ScheduleForm",
     "SiteForm",
     "VerbForm",
     "WarmUpForm",
