@@ -23,6 +23,7 @@ from core.errors import SecretUnreadable
 from core.models import AccountSecret, Proxy, ProxySecret, SessionState
 from tests import factories
 from warmup import store
+from warmup.models import PlaybookSecret
 from warmup.types import Evidence
 
 pytestmark = pytest.mark.django_db
@@ -78,10 +79,17 @@ def states() -> list[models.Model]:
     ]
 
 
+def secret_texts() -> list[models.Model]:
+    for name in ("one", "two"):
+        PlaybookSecret.store(factories.make_playbook(name), {"steps[0]": name})
+    return list(PlaybookSecret.objects.order_by("pk"))
+
+
 ROWS: dict[str, Callable[[], list[models.Model]]] = {
     "core.AccountSecret.password": passwords,
     "core.ProxySecret.credentials": credentials,
     "core.SessionState.sealed": states,
+    "warmup.PlaybookSecret.texts": secret_texts,
 }
 
 
@@ -164,7 +172,7 @@ def test_every_bit_counts(everything: list[Sealed]) -> None:
 def test_blob_opens_at_its_own_place_only(everything: list[Sealed]) -> None:
     blobs = [sealed.read() for sealed in everything]
     contents = [sealed.open() for sealed in everything]
-    assert len(everything) == 9
+    assert len(everything) == 11
 
     for here, sealed in enumerate(everything):
         for blob in blobs[:here] + blobs[here + 1 :]:
