@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
-from statistics import median
 
 from django.conf import settings
-from django.db.models import Count, Q
+from django.db.models import Avg, Count, Exists, F, OuterRef, Q, Window
+from django.db.models.functions import RowNumber
 
 from warmup import queue
 from warmup.models import Playbook, WarmupAccount, WarmupSchedule, WarmupTask
@@ -25,12 +25,12 @@ HOUR = timedelta(hours=1)
 HOURS = 24
 # Where no run of a playbook has completed yet: its dwelling, and this for each step and for the browser.
 STEP_SECONDS, OPENING_SECONDS = 2.0, 5.0
-SAMPLE_TASKS, SAMPLE_RUNS, SAMPLE_PLANS = 20, 200, 5
+SAMPLE_TASKS, SAMPLE_PLANS = 5, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long a run takes: the median of the last `runs`, or, with none, what the playbook says."""
+    """How long a run takes: the mean of the last `runs`, or, with none, what the playbook says."""
 
     seconds: float
     runs: int = 0
@@ -134,13 +134,23 @@ def _hour(work: Sequence[Demand], begin: datetime) -> HourLoad:
 # ---- what is known ---------------------------------------------------------------------------------
 
 
-def forecast(proposed: Plan, others: Iterable[Plan], now: datetime) -> Forecast:
-    """The next 24 hours with `proposed` among the other plans."""
+def forecast(schedule: WarmupSchedule, accounts: int, now: datetime) -> tuple[Plan, Length, Forecast]:
+    """The next 24 hours with a schedule, saved or not, for so many accounts, among the other active ones."""
+    others = WarmupSchedule.objects.filter(paused=False).exclude(pk=schedule.pk or 0).order_by()
+    rows = list(others.select_related("site", "playbook"))
+    sizes = account_counts(rows)
+    lengths = run_lengths([schedule.playbook, *(other.playbook for other in rows)])
+    length = lengths[schedule.playbook.name]
+    proposed = plan_of(schedule, accounts, length)
+    plans = [plan_of(other, sizes[other.pk], lengths[other.playbook.name]) for other in rows]
+    return proposed, length, ahead(proposed, plans, now)
+
+
+def ahead(proposed: Plan, others: Iterable[Plan], now: datetime) -> Forecast:
+    """The next 24 hours of `proposed` among other plans."""
     begin, end = now.replace(minute=0, second=0, microsecond=0), now + HOURS * HOUR
     own, skipped = demands(proposed, now, end)
-    work = list(own)
-    for plan in others:
-        work += demands(plan, now, end)[0]
+    work = [*own, *(demand for plan in others for demand in demands(plan, now, end)[0])]
     return Forecast(
         hours=load(work, begin),
         workers=queue.live_workers() or settings.QCLUSTER_WORKERS,
@@ -164,18 +174,6 @@ def plan_of(schedule: WarmupSchedule, accounts: int, length: Length) -> Plan:
     )
 
 
-def plans(*, without: int = 0) -> list[Plan]:
-    """The plans of the schedules that are not paused; without the one that is being changed."""
-    rows = WarmupSchedule.objects.filter(paused=False).exclude(pk=without).order_by()
-    schedules = list(rows.select_related("site", "playbook"))
-    sizes = account_counts(schedules)
-    lengths: dict[str, Length] = {}
-    for schedule in schedules:
-        name = schedule.playbook.name
-        lengths[name] = lengths.get(name) or run_length(schedule.playbook)
-    return [plan_of(one, sizes[one.pk], lengths[one.playbook.name]) for one in schedules]
-
-
 def account_counts(schedules: Iterable[WarmupSchedule]) -> dict[int, int]:
     """How many accounts a slot of each of these schedules takes, in two queries."""
     rows = WarmupSchedule.objects.filter(pk__in=[schedule.pk for schedule in schedules]).order_by()
@@ -187,19 +185,27 @@ def account_counts(schedules: Iterable[WarmupSchedule]) -> dict[int, int]:
     }
 
 
-def run_length(playbook: Playbook) -> Length:
-    """How long a run of a playbook (of any version) takes."""
-    tasks = WarmupTask.objects.filter(playbook__name=playbook.name).order_by("-pk").values("pk")
-    runs = WarmupAccount.objects.filter(
-        task__in=list(tasks[:SAMPLE_TASKS].values_list("pk", flat=True)),
-        status=RunStatus.COMPLETED,
-        started_at__isnull=False,
+def run_lengths(playbooks: Iterable[Playbook]) -> dict[str, Length]:
+    """How long the runs of these playbooks (of any version) take, by their names; in two queries."""
+    found = {playbook.name: playbook for playbook in playbooks}
+    rank = Window(RowNumber(), partition_by=F("playbook__name"), order_by=F("pk").desc())
+    completed = WarmupAccount.objects.filter(task=OuterRef("pk"), status=RunStatus.COMPLETED)
+    tasks = WarmupTask.objects.filter(Exists(completed), playbook__name__in=found).order_by()
+    ranked = tasks.annotate(rank=rank).filter(rank__lte=SAMPLE_TASKS)
+    latest = list(ranked.values_list("pk", flat=True))
+    measured = (
+        WarmupAccount.objects.filter(task__in=latest, status=RunStatus.COMPLETED, started_at__isnull=False)
+        .order_by()
+        .values_list("task__playbook__name")
+        .annotate(mean=Avg(F("completed_at") - F("started_at")), runs=Count("pk"))
     )
-    times = list(runs.order_by("-pk").values_list("started_at", "completed_at")[:SAMPLE_RUNS])
-    seconds = [(ended - began).total_seconds() for began, ended in times if began and ended]
-    if seconds:
-        return Length(median(seconds), len(seconds))
+    lengths = {name: Length(mean.total_seconds(), runs) for name, mean, runs in measured}
+    return {name: lengths.get(name) or _said(playbook) for name, playbook in found.items()}
+
+
+def _said(playbook: Playbook) -> Length:
+    """What the playbook itself says."""
     spec = playbook.spec()
-    samples = [expand(spec, seed) for seed in range(SAMPLE_PLANS)]
-    said = [sum(step.dwell_seconds + STEP_SECONDS for step in steps) for steps in samples]
-    return Length(OPENING_SECONDS + sum(said) / len(said))
+    plans = [expand(spec, seed) for seed in range(SAMPLE_PLANS)]
+    seconds = sum(step.dwell_seconds + STEP_SECONDS for steps in plans for step in steps)
+    return Length(OPENING_SECONDS + seconds / SAMPLE_PLANS)

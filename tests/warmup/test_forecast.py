@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests import factories
 from tests.warmup.schedule_examples import end, make_schedule
 from warmup import forecast, queue, schedules
-from warmup.forecast import Demand, Plan, demands, load
+from warmup.forecast import Demand, Length, Plan, demands, load
 from warmup.timetable import Interval, cron
 
 BEGIN = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -95,21 +95,34 @@ def test_no_work_is_lost_and_no_limit_is_passed(
 
 
 @pytest.mark.django_db
-def test_run_takes_the_median_of_the_last_or_what_the_playbook_says() -> None:
-    task = factories.started_task(3)
-    assert forecast.run_length(task.playbook) == forecast.Length(11.0)  # three steps, and the browser
+def test_run_takes_the_mean_of_the_last_or_what_the_playbook_says() -> None:
+    task, other = factories.started_task(3), factories.make_playbook("other")
+    assert forecast.run_lengths([task.playbook]) == {"browse": Length(11.0)}  # three steps, and the browser
     end(task, completed=3)
-    runs = list(task.runs.order_by("pk"))
-    for run, seconds in zip(runs, (10, 20, 90), strict=True):
+    for run, seconds in zip(task.runs.order_by("pk"), (10, 20, 90), strict=True):
         run.started_at, run.completed_at = BEGIN, BEGIN + timedelta(seconds=seconds)
         run.save()
     newer = factories.make_playbook(steps=[{"do": "open", "target": "feed"}])
 
-    assert forecast.run_length(newer) == forecast.Length(20.0, 3)
+    assert forecast.run_lengths([newer, other]) == {"browse": Length(40.0, 3), "other": Length(11.0)}
 
 
 @pytest.mark.django_db
-def test_forecast_counts_the_other_active_schedules(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_takes_what_it_took_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecast, "SAMPLE_TASKS", 2)
+    for seconds in (1000, 10, 20):
+        task = factories.started_task(2)
+        end(task, completed=2)
+        task.runs.update(started_at=BEGIN, completed_at=BEGIN + timedelta(seconds=seconds))
+    factories.started_task(2)
+
+    assert forecast.run_lengths([task.playbook]) == {"browse": Length(15.0, 4)}
+
+
+@pytest.mark.django_db
+def test_forecast_counts_the_other_active_schedules(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
     settings.WARMUP_CONTEXTS_PER_WORKER = 4
     monkeypatch.setattr(queue, "live_workers", lambda: 3)
     site = factories.SiteFactory(concurrency=2)
@@ -118,12 +131,15 @@ def test_forecast_counts_the_other_active_schedules(settings: Any, monkeypatch: 
     factories.AccountFactory.create_batch(4, site=site)
     factories.AccountFactory(site=site, enabled=False)
     schedules.pause(make_schedule(5, cron="0 12 * * *"), by=None)
-
-    plans = forecast.plans(without=0)
-
+    for number in range(5):
+        make_schedule(1, cron="0 18 * * *", playbook=factories.make_playbook(f"other{number}"))
     assert forecast.account_counts([chosen, everyone]) == {chosen.pk: 2, everyone.pk: 5}
-    assert sorted((one.accounts, one.at_once) for one in plans) == [(2, 2), (5, 2)]
-    assert [one.accounts for one in forecast.plans(without=chosen.pk)] == [5]
-    ahead = forecast.forecast(plans[0], plans[1:], BEGIN)
+
+    with django_assert_max_num_queries(5):
+        asked, _length, ahead = forecast.forecast(chosen, 3, BEGIN)
+
+    assert (asked.accounts, asked.at_once) == (3, 3)
     assert (ahead.workers, ahead.capacity, ahead.slots, ahead.skipped) == (3, 12, 1, 0)
-    assert (ahead.busiest.begin, ahead.busiest.peak) == (BEGIN + 4 * HOUR, 4.0)
+    noon, evening = ahead.hours[4], ahead.hours[10]
+    assert (noon.accounts, noon.peak) == (8, 5.0)  # three of its own, and of five two at once
+    assert (evening.accounts, evening.peak) == (5, 5.0)

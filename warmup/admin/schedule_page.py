@@ -111,7 +111,8 @@ def context(request: HttpRequest, schedule: WarmupSchedule, *, control: bool) ->
             for firing in firings
         ],
         "firings_url": list_url("schedulefiring", schedule__id__exact=schedule.pk),
-        **preview_of_saved(schedule),
+        # Who may change it is shown the whole by the form's own asking.
+        **preview_of_saved(schedule, with_load=not control),
         **form_context(request, schedule),
     }
 
@@ -125,10 +126,11 @@ def form_context(_request: HttpRequest, schedule: WarmupSchedule | None) -> dict
 # ---- the preview -----------------------------------------------------------------------------------
 
 
-def preview_of_saved(schedule: WarmupSchedule) -> dict[str, Any]:
+def preview_of_saved(schedule: WarmupSchedule, *, with_load: bool) -> dict[str, Any]:
     """The preview of a schedule as it is stored."""
     try:
-        return _times(schedule) | _load(schedule, schedule.selected_accounts())
+        load = _load(schedule, schedule.selected_accounts()) if with_load else {"loading": True}
+        return _times(schedule) | load
     except InvalidInput as error:
         return {"faults": list(error.faults)}
 
@@ -161,9 +163,7 @@ def _times(schedule: WarmupSchedule) -> dict[str, Any]:
 
 def _load(schedule: WarmupSchedule, accounts: QuerySet[Account]) -> dict[str, Any]:
     now, number = timezone.now(), accounts.count()
-    length = forecast.run_length(schedule.playbook)
-    plan = forecast.plan_of(schedule, number, length)
-    ahead = forecast.forecast(plan, forecast.plans(without=schedule.pk or 0), now)
+    plan, length, ahead = forecast.forecast(schedule, number, now)
     zone = schedule.wall_clock()
     top = max(ahead.busiest.peak, ahead.capacity)
     return {

@@ -181,7 +181,7 @@ def test_preview_says_how_long_runs_took(boss: Client) -> None:
     text = text_of(boss.post(PREVIEW, answers()))
 
     assert "A run takes about 1 min 40 s" in text
-    assert "(by the last 3 completed runs)." in text
+    assert "(the mean of the last 3 completed runs)." in text
 
 
 def test_preview_of_half_a_form_shows_what_can_be_known(boss: Client) -> None:
@@ -200,18 +200,26 @@ def test_preview_of_a_wrong_time_says_what_is_wrong(boss: Client) -> None:
     assert "next five times" not in text
 
 
-def test_preview_of_a_saved_schedule_stands_on_its_page_without_itself_among_the_others(
-    boss: Client, settings: Any
+def test_preview_of_a_saved_schedule_is_asked_for_without_itself_among_the_others(
+    boss: Client, settings: Any, django_assert_max_num_queries: Any
 ) -> None:
     settings.QCLUSTER_WORKERS, settings.WARMUP_CONTEXTS_PER_WORKER = 1, 3
-    schedule = make_schedule(3, rhythm="interval", interval_minutes=360, cron="")
+    site = factories.SiteFactory()
+    form = answers(site_row=site, rhythm="interval", interval_minutes=360, cron="", concurrency=3)
+    boss.post(ADD, form)
+    schedule = WarmupSchedule.objects.get()
+    make_schedule(1, playbook=factories.make_playbook("other"))
 
-    page = boss.get(page_of(schedule)).content.decode()
+    with django_assert_max_num_queries(15):
+        page = boss.get(page_of(schedule)).content.decode()
+    with django_assert_max_num_queries(30):  # half of them are Django's, who checks the form's constraints
+        preview = boss.post(f"{PREVIEW}?schedule={schedule.pk}", form).content.decode()
 
     assert page.count("<li><time") == 5
     assert f'hx-post="{PREVIEW}?schedule={schedule.pk}"' in page
-    assert "wu-load-peak" in page
-    assert "wu-load-over" not in page
+    assert preview.count("<li><time") == 5
+    assert "wu-load-peak" in preview
+    assert "wu-load-over" not in preview
 
 
 def test_preview_by_get_is_not_allowed(boss: Client) -> None:

@@ -167,6 +167,7 @@ def test_viewer_sees_and_changes_nothing(staff: StaffClient) -> None:
     page = viewer.get(page_of(schedule)).content.decode()
     assert schedule.name in page
     assert page.count("<li><time") == 5
+    assert "Capacity:" in page
     assert "hx-post" not in page
     assert "control-pause" not in page
     assert 'value="pause"' not in viewer.get(LIST).content.decode()
