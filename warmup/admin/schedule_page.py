@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 from core.admin import NOTHING, duration, moment, relative
 from core.errors import InvalidInput
 from core.models import Account
-from warmup import forecast
+from warmup import forecast, schedules
 from warmup.admin.display import BAD, BUSY, GOOD, INFO, PLAIN, WARN, badge, label, link, list_url, task_badge
 from warmup.admin.schedule_verbs import valid_verbs
 from warmup.forms.schedule import CANARY, WHAT, WHEN, ScheduleForm
@@ -64,10 +64,12 @@ def local_time(slot: datetime, zone: tzinfo) -> str:
 
 
 def next_time(schedule: WarmupSchedule) -> str:
-    """When it starts next, as HTML; a dash while it is paused."""
+    """When it starts next, as HTML; a dash while it is paused. What is due long since, nobody looked at."""
     if schedule.paused or schedule.next_slot_at is None:
         return NOTHING
-    return moment(schedule.next_slot_at)
+    shown = moment(schedule.next_slot_at)
+    late = timezone.now() - schedule.next_slot_at > schedules.GRACE
+    return format_html("{} {}", label(BAD, _("Due; no worker looks")), shown) if late else shown
 
 
 def result(firing: ScheduleFiring | None) -> str:
@@ -81,11 +83,11 @@ def result(firing: ScheduleFiring | None) -> str:
     return format_html("{}{}", firing_badge(firing.status), linked)
 
 
-def last_firings(schedules: list[WarmupSchedule]) -> dict[int, ScheduleFiring]:
+def last_firings(rows: list[WarmupSchedule]) -> dict[int, ScheduleFiring]:
     """The last slot of each of these schedules, which have its id as `last_firing`; in one query."""
-    ids = [schedule.last_firing for schedule in schedules]  # type: ignore[attr-defined]
-    rows = ScheduleFiring.objects.filter(pk__in=ids).select_related("task", "canary")
-    return {firing.schedule_id: firing for firing in rows}
+    ids = [schedule.last_firing for schedule in rows]  # type: ignore[attr-defined]
+    firings = ScheduleFiring.objects.filter(pk__in=ids).select_related("task", "canary")
+    return {firing.schedule_id: firing for firing in firings}
 
 
 # ---- the page --------------------------------------------------------------------------------------

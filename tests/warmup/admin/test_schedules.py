@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from core.models import Account
 from tests.warmup.admin.conftest import StaffClient, choose, confirmed, told
@@ -35,6 +37,17 @@ def test_list_shows_the_next_time_and_the_last_result_in_few_queries(
     assert page.count("Paused") >= 1
     for task in WarmupTask.objects.all():
         assert reverse("admin:warmup_warmuptask_change", args=[task.pk]) in page
+
+
+def test_slot_that_no_worker_looks_at_is_marked(boss: Client) -> None:
+    late, fresh = make_schedule(1), make_schedule(1)
+    for schedule, minutes in ((late, 3), (fresh, 1)):
+        due = timezone.now() - timedelta(minutes=minutes)
+        WarmupSchedule.objects.filter(pk=schedule.pk).update(next_slot_at=due)
+
+    assert "no worker looks" in text_of(boss.get(page_of(late)))
+    assert "no worker looks" not in text_of(boss.get(page_of(fresh)))
+    assert text_of(boss.get(LIST)).count("no worker looks") == 1
 
 
 def test_page_says_why_the_others_were_held(boss: Client) -> None:
