@@ -66,12 +66,13 @@ def test_hours_have_their_average_and_their_peak() -> None:
     work = [
         Demand(BEGIN + half, BEGIN + 3 * half, 4, 4.0),
         Demand(BEGIN + 2 * half, BEGIN + 4 * half, 6, 6.0),
+        Demand(BEGIN + 3 * half, BEGIN + 4 * half, 5, 4.0),  # takes over where the first one ends
     ]
 
     first, second, third, *rest = load(work, BEGIN)
 
     assert (first.accounts, first.average, first.peak) == (4, 2.0, 4.0)
-    assert (second.accounts, second.average, second.peak) == (6, 8.0, 10.0)
+    assert (second.accounts, second.average, second.peak) == (11, 10.0, 10.0)
     assert (third.accounts, third.average, third.peak) == (0, 0.0, 0.0)
     assert len(rest) == 22
 
