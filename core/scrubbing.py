@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from core.text import joined
 from core.types import AccountSpec
 
 HIDDEN = "[hidden]"
@@ -29,7 +30,9 @@ class Scrubber:
         """Know one more."""
         if not secret:
             return
-        in_urls = (quote(secret), quote(secret, safe=""), quote_plus(secret))
+        # A URL has no lone surrogates; browsers write U+FFFD instead.
+        text = joined(secret)
+        in_urls = (quote(text), quote(text, safe=""), quote_plus(text))
         forms = {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], *in_urls}
         # The longest first: one secret may be part of another.
         self._secrets = sorted({*self._secrets, *forms}, key=lambda form: (-len(form), form))

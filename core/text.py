@@ -26,7 +26,7 @@ def clean(text: str, *, limit: int) -> str:
         raise ValueError(f"limit must be at least 1, not {limit}")
     # Cut first, so that a huge page costs no more than its kept part; the slack is for what goes.
     cut = len(text) > 2 * limit
-    text = _UNWANTED.sub("", _UNSTORABLE.sub(REPLACEMENT, _joined(text[: 2 * limit])))
+    text = _UNWANTED.sub("", _UNSTORABLE.sub(REPLACEMENT, joined(text[: 2 * limit])))
     if cut or len(text) > limit:
         return text[: limit - 1] + ELLIPSIS
     return text
@@ -37,8 +37,8 @@ def one_line(text: str, limit: int) -> str:
     return clean(" ".join(_UNWANTED.sub(" ", text[: 4 * limit]).split()), limit=limit)
 
 
-def _joined(text: str) -> str:
-    """`text` with surrogate pairs joined to the character that they stand for."""
+def joined(text: str) -> str:
+    """`text` with surrogate pairs joined to the character that they stand for, and U+FFFD for lone ones."""
     if _UNSTORABLE.search(text) is None:
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -30,8 +30,7 @@ def refused(statement: str) -> bool:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement)
     except DatabaseError as error:
-        assert append_only.REFUSAL in str(error)
-        return True
+        return append_only.REFUSAL in str(error)
     return False
 
 

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from core.models import Account, Site
+from core.models import Site
 from tests import factories
 from warmup import audit, services
 from warmup.models import AuditEntry
@@ -77,20 +77,20 @@ def test_each_change_in_the_admin_is_one_row(boss: Client) -> None:
 
 
 def test_each_of_many_deleted_rows_is_one_row(boss: Client) -> None:
-    people = factories.AccountFactory.create_batch(3, site=factories.SiteFactory())
+    sites = factories.SiteFactory.create_batch(3)
 
     boss.post(
-        reverse("admin:core_account_changelist"),
+        reverse("admin:core_site_changelist"),
         {
             "action": "delete_selected",
-            "_selected_action": [person.pk for person in people],
+            "_selected_action": [site.pk for site in sites],
             "select_across": "0",
             "post": "yes",
         },
     )
 
-    assert not Account.objects.exists()
-    assert sorted(entry[3] for entry in entries()) == sorted(person.username for person in people)
+    assert not Site.objects.exists()
+    assert sorted(entry[3] for entry in entries()) == sorted(site.name for site in sites)
     assert {entry[1] for entry in entries()} == {"delete"}
 
 

@@ -19,7 +19,7 @@ from django.db import OperationalError, connections
 from structlog.testing import capture_logs
 
 from core import lifecycle
-from warmup import queue, retention, services, store, supervisor
+from warmup import queue, retention, schedules, services, store, supervisor
 from warmup.management.commands import qcluster
 from warmup.management.commands.qcluster import Command, DrainingCluster, die_with_parent
 
@@ -189,6 +189,7 @@ def quiet_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing to reconcile, no orphans, a queue that moves."""
     monkeypatch.setattr(supervisor, "close_old_connections", lambda: None)
     monkeypatch.setattr(services, "reconcile", dict)
+    monkeypatch.setattr(schedules, "fire_due", dict)
     monkeypatch.setattr(supervisor, "reap_orphans", lambda: 0)
     monkeypatch.setattr(retention, "purge_if_due", lambda: None)
     monkeypatch.setattr(store, "seconds_since_beat", lambda cluster: 1.0)
