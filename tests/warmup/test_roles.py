@@ -42,6 +42,8 @@ def test_operator_also_moves_tasks_and_runs(db: None) -> None:
         "warmup.add_warmuptask",
         "warmup.change_warmuptask",
         "warmup.change_warmupaccount",
+        "warmup.add_warmupschedule",
+        "warmup.change_warmupschedule",
     }
     assert allowed(VIEWER) <= allowed(OPERATOR)
 
@@ -107,6 +109,9 @@ def test_first_migrate_of_a_fresh_database_is_enough(fresh: str, db: None) -> No
         f"{name} {codename}" for name in (ADMIN, OPERATOR, VIEWER) for codename in sorted(allowed(name))
     ]
     assert sorted(made) == sorted(wanted)
+    # Of apps that are migrated later than ours, and of our own.
+    assert {"Viewer django_q.view_ormq", "Admin axes.delete_accessattempt"} <= set(made)
+    assert {"Operator warmup.change_warmuptask", "Admin core.use_account_secrets"} <= set(made)
 
 
 def test_migrate_of_one_app_on_a_fresh_database_works(tmp_path: Path) -> None:
