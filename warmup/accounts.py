@@ -61,6 +61,7 @@ def delete(accounts: QuerySet[Account], *, by: Actor) -> int:
         rows = list(accounts.order_by("pk").values_list("pk", "username"))
         for start in range(0, len(rows), BATCH):
             Account.objects.filter(pk__in=[pk for pk, _name in rows[start : start + BATCH]]).delete()
-        names = ", ".join(name for _pk, name in rows[:BATCH])
-        audit.record(by, "delete", f"{len(rows)} accounts", count=len(rows), reason=names)
+        names = [name for _pk, name in rows[:BATCH]]
+        subject = names[0] if len(rows) == 1 else f"{len(rows)} accounts"
+        audit.record(by, "delete", subject, count=len(rows), reason=", ".join(names))
     return len(rows)
