@@ -124,7 +124,12 @@ def test_delete_takes_along_what_belongs_to_accounts(boss: Client) -> None:
     for model in (AccountSecret, SessionState, DailyCount):
         assert model.objects.get().account == kept  # type: ignore[attr-defined]
     entry = AuditEntry.objects.get()
-    assert (entry.verb, entry.object, entry.count, entry.reason) == ("delete", gone.username, 1, gone.username)
+    assert (entry.verb, entry.object, entry.count, entry.reason) == (
+        "delete",
+        gone.username,
+        1,
+        gone.username,
+    )
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "COMPLETED"])
