@@ -20,7 +20,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from core.models import AccountSecret, Proxy, ProxySecret, SessionState, Site
+from core.models import Proxy, SessionState, Site
+from core.secrets import SealedField
 from tests import factories
 from tests.warmup.admin.role_table import ROLES, Role
 from tests.warmup.admin.schedule_form import answers as schedule_answers
@@ -44,6 +45,7 @@ from warmup.types import Evidence, Outcome
 PASSWORD = "correct horse battery"
 CANARY = "c4nary"
 COOKIE = {"name": "sid", "value": f"{CANARY}-cookie", "domain": "site.test", "path": "/"}
+SECRET_STEP = {"do": "type", "target": "card", "text": f"{CANARY}-text", "secret": True}
 # A log-in and a page's own writes are no changes by a person, and the audit is looked at by itself.
 UNCOUNTED = {"django_session", "axes_accesslog", AuditEntry._meta.db_table}
 # Models whose rows have rules of their own.
@@ -89,6 +91,7 @@ class World:
         self.parked = factories.run_in("PARKED")
         self.doubt = _in_doubt()
         self.free = self._free_rows()
+        factories.make_playbook("secretive", [SECRET_STEP])
         self.uploaded = self._upload()
         _records(self.parked)
         _queue()
@@ -264,14 +267,23 @@ class World:
 
     def secrets(self) -> list[str]:
         """What no answer may hold: canaries, what is stored of them, and keys."""
-        stored = [
-            *AccountSecret.objects.values_list("password", flat=True),
-            *ProxySecret.objects.values_list("credentials", flat=True),
-            *SessionState.objects.values_list("sealed", flat=True),
-        ]
-        sealed = [bytes(value).decode("latin-1")[10:60] for value in stored]
+        sealed = []
+        for model, name in sealed_columns():
+            values = list(model._default_manager.values_list(name, flat=True))
+            assert values, f"{model._meta.label} has no row with a canary in {name}"
+            sealed += [bytes(value).decode("latin-1")[10:60] for value in values]
         hashes = [user.password for user in User.objects.exclude(password="")]
         return [CANARY, *sealed, *hashes, settings.SECRET_KEY, *settings.FIELD_KEYS]
+
+
+def sealed_columns() -> list[tuple[type[Model], str]]:
+    """Every column of secrets that there is."""
+    return [
+        (model, column.name)
+        for model in apps.get_models()
+        for column in model._meta.fields
+        if isinstance(column, SealedField)
+    ]
 
 
 def tables() -> dict[str, list[Any]]:
