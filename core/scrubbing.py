@@ -45,10 +45,11 @@ class Scrubber:
 
 
 def secrets_of(account: AccountSpec) -> list[str | None]:
-    """What of an account must appear nowhere: its password, its proxy's, and what its sites stored."""
-    proxy = account.proxy
-    state = account.storage_state or {}
-    stored: list[Any] = [cookie.get("value") for cookie in state.get("cookies") or []]
+    """What of an account must appear nowhere: its password, its proxy's credentials, what its site stored."""
+    proxy, state = account.proxy, account.storage_state or {}
+    # A proxy's username often names a session; a short one is an ordinary word.
+    stored: list[Any] = [proxy.username] if proxy else []
+    stored += [cookie.get("value") for cookie in state.get("cookies") or []]
     for origin in state.get("origins") or []:
         stored += [item.get("value") for item in origin.get("localStorage") or []]
     tokens = [
@@ -57,3 +58,13 @@ def secrets_of(account: AccountSpec) -> list[str | None]:
         if isinstance(value, str) and SECRET_CHARACTERS <= len(value) <= MOST_CHARACTERS
     ]
     return [account.password, proxy.password if proxy else None, *tokens[:MOST_VALUES]]
+
+
+def forget_context(error: BaseException | None) -> None:
+    """Have a traceback not quote what had failed before, which may be what a page said.
+
+    Of its causes too: asgiref carries the exception that is being handled into its threads.
+    """
+    while error is not None:
+        error.__suppress_context__ = True
+        error = error.__cause__

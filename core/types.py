@@ -67,7 +67,7 @@ class ProxySpec:
     """An upstream proxy: `server` is `scheme://host:port`."""
 
     server: str
-    username: str | None = None
+    username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
 
 

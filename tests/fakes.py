@@ -136,7 +136,12 @@ class FakePage:
         self._end = self._end or (PageCrashed, "the page was closed")
 
     def fail(self, method: str, error: BrowserError, *, times: int = 1) -> None:
-        """The next `times` calls of `method` raise `error`, instead of doing anything."""
+        """The next `times` calls of `method` raise `error`, instead of doing anything.
+
+        What it says is scrubbed, as the real page does.
+        """
+        if isinstance(error, BrowserError):
+            error.args = tuple(self.journal.scrub(str(text)) for text in error.args)
         self._failures.extend([(method, error)] * times)
 
     def record(self, kind: str, text: str) -> None:

@@ -27,7 +27,7 @@ from core.errors import (
     WarmupError,
 )
 from core.page import OpenPage, Page, PageEvent
-from core.scrubbing import Scrubber, secrets_of
+from core.scrubbing import Scrubber, forget_context, secrets_of
 from core.types import StorageState
 from warmup.gate import Gate
 from warmup.plan import Plan, PlanStep
@@ -109,7 +109,8 @@ async def run_account(spec: RunSpec, tools: Tools, signals: Signals) -> Outcome:
             return await _Walk(spec, plan, page, tools, signals, scrub).outcome()
     except _Interrupted as asked:
         return asked.outcome
-    except Abandoned:
+    except Abandoned as error:
+        forget_context(error)
         raise
     except WarmupError as error:
         # Before or around the page: the context could not be made, or could not be closed.
@@ -173,8 +174,10 @@ class _Walk:
         self.place = "log-in"
         self.index = spec.cursor
         self.secret_step = False
-        # The page's navigations when a secret was last typed: until the next one it stands there.
+        # The page's navigations when a secret was typed: until the next one it stands there.
         self.typed_at: int | None = None
+        # Whether what a log-in has brought is known to `scrub`; until then the page is not quoted.
+        self.session_known = False
         self.last_event: PageEvent | None = None
 
     async def outcome(self) -> Outcome:
@@ -200,8 +203,13 @@ class _Walk:
     async def _walk(self) -> None:
         start = self.spec.cursor
         self._log("INFO", "run_started", f"attempt {self.spec.attempt}, step {start} of {len(self.plan)}")
-        await _interruptible(self.gate.enter(), self.signals, at_pause=True)
+        try:
+            await _interruptible(self.gate.enter(), self.signals, at_pause=True)
+        except (BrowserError, Parked):
+            await self._learn_session()
+            raise
         if self.gate.logged_in_now:
+            await self._learn_session()
             self._log("INFO", "logged_in")
         # Before its first navigation a page is at `about:blank`, and a failed one leaves an error page.
         if start and start < len(self.plan) and self.spec.resume_url.startswith(("http://", "https://")):
@@ -212,6 +220,19 @@ class _Walk:
                 raise _Interrupted(STOPPED if self.signals.stop.is_set() else GIVEN_BACK)
             self.tools.check_lease(self.spec)
             await self._step(step)
+
+    async def _learn_session(self) -> None:
+        """Know what the log-in has brought: the page may say it."""
+        if self.gate.typed_at is None:
+            return
+        try:
+            state = await self.page.storage_state(timeout=STOPPING_SECONDS)
+        except BrowserError as error:
+            self._log("DEBUG", "session_not_read", str(error))
+            return
+        for value in secrets_of(replace(self.spec.account, storage_state=state)):
+            self.scrub.hide(value)
+        self.session_known = True
 
     async def _step(self, step: PlanStep) -> None:
         self.place, self.index = f"{step.place} {step.label}", step.index
@@ -325,7 +346,8 @@ class _Walk:
             png = await self.page.screenshot(timeout=CLOSING_SECONDS)
             await self._keep(self.index, "screenshot", f"failure at {self.place}", png)
             html = await self.page.html(timeout=CLOSING_SECONDS)
-            await self._keep(self.index, "html", f"failure at {self.place}", html.encode("utf-8", "replace"))
+            page = self.scrub(html).encode("utf-8", "replace")
+            await self._keep(self.index, "html", f"failure at {self.place}", page)
         except BrowserError as failure:
             self._log("WARNING", "evidence_not_taken", str(failure))
 
@@ -360,6 +382,8 @@ class _Walk:
             self._log("WARNING", f"step_{result.lower()}", f"{step.index} {step.label}: {detail}")
 
     def _log_page_events(self) -> None:
+        if self.gate.typed_at is not None and not self.session_known:
+            return
         # The page keeps the latest events only, so the last one seen is looked for, and not counted up to.
         fresh = list(takewhile(lambda event: event is not self.last_event, reversed(self.page.events)))
         for event in reversed(fresh):

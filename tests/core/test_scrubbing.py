@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import traceback
 from urllib.parse import quote
 
-from core.scrubbing import MOST_CHARACTERS, MOST_VALUES, Scrubber, secrets_of
+import pytest
+
+from core.scrubbing import MOST_CHARACTERS, MOST_VALUES, Scrubber, forget_context, secrets_of
 from core.types import AccountSpec, ProxySpec
 
+SECRET = "hunter" + str(2)  # not as a source line says it
 ODD = 'pä ss/"w&'
 
 
@@ -52,3 +56,32 @@ def test_values_that_are_no_secrets_or_too_many_are_left_alone() -> None:
     assert secrets_of(account(storage_state=stored(*values)))[2:] == ["12345678"]
     many = stored(*(f"token-number-{number}" for number in range(MOST_VALUES + 5)))
     assert len(secrets_of(account(storage_state=many))) == 2 + MOST_VALUES
+
+
+def test_traceback_without_its_context_does_not_quote_it() -> None:
+    def raise_while(said: Exception) -> None:
+        try:
+            raise said
+        except type(said):
+            raise OSError("away")  # noqa: B904 - what is tested
+
+    def give_up() -> None:
+        try:
+            raise_while(ValueError(SECRET))
+        except OSError as cause:
+            raise RuntimeError("gave up") from cause
+
+    with pytest.raises(RuntimeError) as caught:
+        give_up()
+
+    assert SECRET in "".join(traceback.format_exception(caught.value))
+    forget_context(caught.value)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert "away" in shown
+
+
+def test_username_of_a_proxy_is_a_secret_when_it_is_no_ordinary_word() -> None:
+    proxied = [account(proxy=ProxySpec("http://p:1", name, "pw")) for name in ("anna", "anna-session-7f3a")]
+
+    assert [secrets_of(one)[2:] for one in proxied] == [[], ["anna-session-7f3a"]]

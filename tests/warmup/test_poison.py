@@ -11,7 +11,6 @@ import pickle
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from multiprocessing import Event, Value
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
@@ -31,7 +30,6 @@ from django_q import worker as django_q_worker
 from django_q.brokers import get_broker
 from django_q.conf import Conf
 from django_q.models import Failure, OrmQ, Schedule, Success, Task
-from django_q.pusher import pusher
 from django_q.signing import SignedPackage
 from django_q.status import Stat
 from django_q.tasks import async_chain, async_task
@@ -41,6 +39,7 @@ from core import caches as plain_caches
 from core import pickles
 from core.errors import MessageRefused
 from tests import services
+from tests.warmup.django_q2 import work_off
 from warmup import queue
 from warmup.models import ClusterPulse
 
@@ -137,22 +136,6 @@ POISON: dict[str, Callable[[], str]] = {
     "ten megabytes": lambda: signed(task(name=os.urandom(5_000_000).hex())),
     "ten megabytes, packed": lambda: signed(task(name="a" * 10_000_000)),
 }
-
-
-def work_off(broker: Any) -> list[dict[str, Any]]:
-    """What django-q2 does with what is in the broker; returns the jobs that were run."""
-    jobs: Queue[Any] = Queue()
-    results: Queue[Any] = Queue()
-    stop = Event()
-    stop.set()  # each look is one
-    while broker.queue_size():
-        pusher(jobs, stop, broker)
-    jobs.put("STOP")
-    django_q_worker.worker(jobs, results, Value("f", -1))
-    done = list(results.queue)
-    results.put("STOP")
-    django_q_monitor.monitor(results, broker)
-    return done
 
 
 def database_broker() -> Any:

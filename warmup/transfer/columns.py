@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.errors import InvalidInput
@@ -38,7 +38,7 @@ class Row:
     """
 
     number: int
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(repr=False)  # secrets among it
     faults: tuple[str, ...] = ()
 
 

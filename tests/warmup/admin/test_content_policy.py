@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
@@ -18,8 +16,8 @@ from unfold.settings import CONFIG_DEFAULTS
 
 from core.content_policy import ContentPolicyMiddleware
 from tests import factories
-from warmup.admin.verbs import VERBS
-from warmup.models import WarmupAccount, WarmupTask
+from tests.warmup.admin.walk import pages
+from warmup.models import WarmupTask
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self'; style-src-attr 'unsafe-inline'; "
@@ -66,39 +64,10 @@ def world(db: None) -> WarmupTask:
     return run.task
 
 
-def pages() -> Iterator[str]:
-    """The addresses of the admin's pages: every list, and every kind of page of each first row."""
-    yield from (reverse("admin:index"), reverse("admin:password_change"))
-    for model in admin.site._registry:
-        label = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        yield reverse(f"{label}_changelist")
-        yield reverse(f"{label}_add")
-        row = model._default_manager.only("pk").first()
-        if row is not None:
-            for kind in ("change", "delete", "history"):
-                yield reverse(f"{label}_{kind}", args=[row.pk])
-    for label in {model._meta.app_label for model in admin.site._registry}:
-        yield reverse("admin:app_list", args=[label])
-
-
-def extra_pages() -> Iterator[str]:
-    """The pages of ours below a task or a run, with the questions before every verb."""
-    for model in (WarmupTask, WarmupAccount):
-        for url in admin.site._registry[model].get_urls():
-            names = list(url.pattern.converters)
-            if not url.name or names[:1] not in (["task_id"], ["run_id"], ["object_id"]):
-                continue
-            for row in model.objects.all():
-                if len(names) == 1:
-                    yield reverse(f"admin:{url.name}", args=[row.pk])
-                elif names == ["task_id", "name"]:
-                    yield from (reverse(f"admin:{url.name}", args=[row.pk, name]) for name in VERBS)
-
-
 def test_pages_have_no_inline_script_handler_or_style(boss: Client, world: WarmupTask) -> None:
     faults: dict[str, list[str]] = {}
     shown = 0
-    for url in [*pages(), *extra_pages()]:
+    for url in pages():
         response = boss.get(url)
         assert response.headers["Content-Security-Policy"] == POLICY, url
         if response.status_code == 200:
