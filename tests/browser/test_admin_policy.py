@@ -73,6 +73,8 @@ def world(static_root: None, live_server: Any) -> World:
             *(reverse(f"admin:{name}_changelist") for name in lists),
             reverse("admin:core_site_add"),
             reverse("admin:warmup_playbook_add"),
+            reverse("admin:warmup_warmupschedule_add"),
+            reverse("admin:core_account_import"),
             reverse("admin:core_account_change", args=[task.runs.order_by("pk")[0].account_id]),
             reverse("admin:warmup_warmupaccount_change", args=[spec.lease.run_id]),
             reverse("admin:auth_user_add"),

@@ -10,7 +10,7 @@ from django.db import OperationalError
 
 from core import owners
 from tests import factories
-from warmup import queue, services, store, supervisor
+from warmup import queue, retention, services, store, supervisor
 from warmup.models import ClusterPulse, WarmupAccount
 from warmup.supervisor import QUIET_SECONDS, STUCK_SECONDS, Watch
 
@@ -126,3 +126,12 @@ def test_old_pulses_are_forgotten() -> None:
     assert [str(pulse) for pulse in ClusterPulse.objects.all()] == ["new"]
     assert (store.seconds_since_beat("new") or 0) < 60
     assert store.seconds_since_beat("old") is None
+
+
+def test_evidence_is_purged_when_that_is_due(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    purged = []
+    monkeypatch.setattr(retention, "purge_if_due", lambda: purged.append(1))
+
+    cluster.watch.look()
+
+    assert purged == [1]

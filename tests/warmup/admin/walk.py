@@ -8,7 +8,8 @@ from django.contrib import admin
 from django.urls import reverse
 
 from warmup.admin.verbs import VERBS
-from warmup.models import WarmupAccount, WarmupTask
+
+DJANGO_S_OWN = ("_changelist", "_add", "_change", "_delete", "_history")
 
 
 def pages() -> Iterator[str]:
@@ -32,13 +33,18 @@ def _ordinary_pages() -> Iterator[str]:
 
 
 def _own_pages() -> Iterator[str]:
-    """The pages of ours below a task or a run, with the questions before every verb."""
-    for model in (WarmupTask, WarmupAccount):
-        for url in admin.site._registry[model].get_urls():
+    """What is not Django's own: pages without a row, those below one, and the questions before every verb."""
+    for model, page in admin.site._registry.items():
+        for url in page.get_urls():
             names = list(url.pattern.converters)
-            if not url.name or names[:1] not in (["task_id"], ["run_id"], ["object_id"]):
+            if not url.name or url.name.endswith(DJANGO_S_OWN) or not hasattr(url, "callback"):
                 continue
-            for row in model.objects.order_by("pk")[:2]:
+            if not names:
+                yield reverse(f"admin:{url.name}")
+                continue
+            if names[0] not in {"task_id", "run_id", "object_id", "schedule_id"}:
+                continue
+            for row in model._default_manager.only("pk").order_by("pk")[:2]:
                 if len(names) == 1:
                     yield reverse(f"admin:{url.name}", args=[row.pk])
                 elif names == ["task_id", "name"]:
