@@ -11,7 +11,7 @@ import pytest
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-pytest.register_assert_rewrite("tests.warmup.canaries")
+pytest.register_assert_rewrite("tests.warmup.canaries", "tests.warmup.poison")
 
 
 @pytest.fixture
