@@ -56,7 +56,9 @@ async def cpu_seconds(without: int) -> Costs:
         try:
             for child in this.children(recursive=True):
                 if child.pid != without:
-                    costs["node" if child.name() == "node" else "chromium"] += sum(child.cpu_times()[:4])
+                    # Not by name: node calls its process after its main thread.
+                    part = "node" if "run-driver" in child.cmdline() else "chromium"
+                    costs[part] += sum(child.cpu_times()[:4])
         except psutil.NoSuchProcess:
             continue  # a renderer was still ending
         return costs
