@@ -42,6 +42,7 @@ def loop_guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopGuard]:
 
         monkeypatch.setattr(BaseDatabaseWrapper, name, watched)
     yield guard
+    # Nothing may switch Django's own guard off: neither the environment nor what a test ran.
     assert "DJANGO_ALLOW_ASYNC_UNSAFE" not in os.environ
     assert guard.expected or not guard.calls, f"ORM calls on the event loop: {guard.calls}"
 

@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(TIME_LIMIT)]
 HEALED_SECONDS = 120
 
 
+# The health check may call a queue dead only after a minute without a sign of life, so healing one takes
+# longer than all else of the small size; its parts have tests of their own (test_supervisor, test_health).
 @pytest.mark.skipif(SIZE == "small", reason="waits for a minute and a half, and longer: CHAOS_N=full")
 def test_deadlocked_queue_is_noticed_and_healed() -> None:
     times, accounts = pick(1, 5), 4

@@ -18,11 +18,11 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(TIME_LIMIT)]
 ATTEMPTS = {"WARMUP_MAX_ATTEMPTS": "100"}
 
 
-@pytest.mark.skipif(DATABASE != "postgres", reason="outages of a server: needs CHAOS_DATABASE=postgres")
+@pytest.mark.postgres  # only a server can be cut off
 def test_outages_of_postgresql_lose_and_repeat_nothing() -> None:
     outages, seconds, accounts = pick(2, 10), pick(5, 30), pick(12, 60)
     with (
-        scenario("database-outages") as running,
+        scenario("database-outages", database="postgres") as running,
         chaos_system("postgres", accounts=accounts, clusters=2, proxied=True, **ATTEMPTS) as system,
     ):
         system.load(names(accounts), concurrency=16, pace=BUSY)
@@ -41,11 +41,11 @@ def test_outages_of_postgresql_lose_and_repeat_nothing() -> None:
         running.add(check(system))
 
 
-@pytest.mark.skipif(DATABASE != "sqlite", reason="SQLite's write lock: needs CHAOS_DATABASE=sqlite")
+@pytest.mark.sqlite  # only SQLite has one lock for all writers
 def test_long_lock_on_sqlite_loses_and_repeats_nothing() -> None:
     locks, seconds, accounts = pick(1, 3), pick(8, 40), pick(8, 40)
     with (
-        scenario("sqlite-locks") as running,
+        scenario("sqlite-locks", database="sqlite") as running,
         chaos_system("sqlite", accounts=accounts, clusters=1, **ATTEMPTS) as system,
     ):
         system.load(names(accounts), concurrency=16, pace=BUSY)

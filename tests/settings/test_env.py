@@ -158,7 +158,7 @@ PRODUCTION = {
         pytest.param(
             {"WARMUP_ALLOW_ROOT": ""},
             "WARMUP_ALLOW_ROOT: this runs as root, and Chromium would run without its sandbox",
-            marks=pytest.mark.skipif(os.geteuid() != 0, reason="does not run as root"),
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="it is root that is refused"),
         ),
         (
             {"WARMUP_SLICE_SECONDS": "x"},

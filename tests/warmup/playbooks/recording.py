@@ -57,8 +57,10 @@ class RecordingPage:
     async def wheel(self, pixels: int, *, timeout: float) -> None:
         self._record(timeout, "wheel", pixels)
 
+    # What no action may ask of a page: looking and saving are the runner's (`warmup.gate`, `warmup.runner`).
+
     async def is_visible(self, selector: str, *, timeout: float) -> bool:
-        raise NotImplementedError
+        raise AssertionError("no action looks whether something is visible")
 
     async def wait_visible(self, selector: str, *, timeout: float) -> None:
         self._record(timeout, "wait_visible", selector)
@@ -75,7 +77,7 @@ class RecordingPage:
         return b"PNG"
 
     async def html(self, *, timeout: float) -> str:
-        raise NotImplementedError
+        raise AssertionError("no action takes the page's HTML")
 
     async def storage_state(self, *, timeout: float) -> StorageState:
-        raise NotImplementedError
+        raise AssertionError("no action takes the storage state")
